@@ -1,0 +1,65 @@
+# Compiler settings for every target of the project.
+option(OMNITIDE_TESTS "build the tests" ON)
+option(OMNITIDE_WERROR "warnings are errors" OFF)
+option(OMNITIDE_FUZZ "build the libFuzzer targets (clang)" OFF)
+set(OMNITIDE_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+include(CheckPIESupported)
+check_pie_supported()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${CCACHE}")
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wcast-align -Wconversion
+  -Wsign-conversion -Wformat=2 -Wundef -Wno-error=deprecated-declarations)
+if(OMNITIDE_WERROR)
+  add_compile_options(-Werror)
+endif()
+# GCC 12 and 13 report false positives in std::string and coroutine code at -O2 (GCC bugs 105329, 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
+endif()
+add_compile_options(-ffunction-sections -fdata-sections -fstack-protector-strong)
+add_link_options(-Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+  set(CMAKE_C_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+  add_compile_definitions(_FORTIFY_SOURCE=2)
+else()
+  set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
+endif()
+# Paths of the build machine stay out of the programs.
+add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")
+
+if(OMNITIDE_SANITIZE)
+  add_compile_options(-fsanitize=${OMNITIDE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${OMNITIDE_SANITIZE})
+endif()
+if(OMNITIDE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# Version, commit and time are compiled into one file only (agent/base), so that a new commit rebuilds little.
+execute_process(COMMAND git -C "${CMAKE_SOURCE_DIR}" rev-parse --short=12 HEAD OUTPUT_VARIABLE OMNITIDE_COMMIT
+  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+execute_process(COMMAND git -C "${CMAKE_SOURCE_DIR}" log -1 --format=%ct OUTPUT_VARIABLE OMNITIDE_EPOCH
+  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(DEFINED ENV{SOURCE_DATE_EPOCH})
+  set(OMNITIDE_EPOCH "$ENV{SOURCE_DATE_EPOCH}")
+endif()
+if(NOT OMNITIDE_EPOCH)
+  string(TIMESTAMP OMNITIDE_EPOCH "%s" UTC)
+endif()

@@ -1,0 +1,55 @@
+# Debian's packages as targets. Everything but glibc, libsystemd, OpenSSL and libmosquitto is linked statically, so that
+# one build serves many distributions.
+include(FindPkgConfig)
+
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(Threads REQUIRED)
+set(ZLIB_USE_STATIC_LIBS ON)
+find_package(ZLIB REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+set(Protobuf_USE_STATIC_LIBS ON)
+find_package(Protobuf REQUIRED)
+
+add_library(omnitide_boost INTERFACE)
+target_link_libraries(omnitide_boost INTERFACE Boost::headers)
+add_library(omnitide::boost ALIAS omnitide_boost)
+
+# Asio and Beast: no exceptions across threads, no deprecated names; io_uring off, since epoll is what every kernel has.
+add_library(omnitide_asio INTERFACE)
+target_link_libraries(omnitide_asio INTERFACE Boost::headers Threads::Threads)
+target_compile_definitions(omnitide_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_VISIBILITY)
+add_library(omnitide::asio ALIAS omnitide_asio)
+
+function(omnitide_static_library target name header)
+  find_library(${target}_LIBRARY NAMES lib${name}.a ${name} REQUIRED)
+  find_path(${target}_INCLUDE ${header} REQUIRED)
+  add_library(omnitide_${target} INTERFACE)
+  target_link_libraries(omnitide_${target} INTERFACE "${${target}_LIBRARY}")
+  target_include_directories(omnitide_${target} SYSTEM INTERFACE "${${target}_INCLUDE}")
+endfunction()
+
+omnitide_static_library(sqlite sqlite3 sqlite3.h)
+target_link_libraries(omnitide_sqlite INTERFACE m Threads::Threads ${CMAKE_DL_LIBS})
+add_library(SQLite::SQLite3 ALIAS omnitide_sqlite)
+
+omnitide_static_library(bpf bpf bpf/libbpf.h)
+omnitide_static_library(elf elf libelf.h)
+pkg_check_modules(ZSTD IMPORTED_TARGET libzstd)
+target_link_libraries(omnitide_bpf INTERFACE omnitide_elf ZLIB::ZLIB)
+if(ZSTD_FOUND)
+  target_link_libraries(omnitide_bpf INTERFACE PkgConfig::ZSTD)
+endif()
+add_library(omnitide::bpf ALIAS omnitide_bpf)
+
+omnitide_static_library(yaml yaml-cpp yaml-cpp/yaml.h)
+add_library(yaml-cpp ALIAS omnitide_yaml)
+
+find_library(CRYPT_LIBRARY crypt REQUIRED)
+add_library(omnitide_crypt INTERFACE)
+target_link_libraries(omnitide_crypt INTERFACE "${CRYPT_LIBRARY}")
+add_library(omnitide::crypt ALIAS omnitide_crypt)
+
+pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+add_library(omnitide::systemd ALIAS PkgConfig::SYSTEMD)
