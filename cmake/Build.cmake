@@ -38,12 +38,11 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
   set(CMAKE_C_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
   add_compile_definitions(_FORTIFY_SOURCE=2)
+  # Paths of the build machine stay out of the programs.
+  add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")
 else()
   set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 endif()
-# Paths of the build machine stay out of the programs.
-add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build")
-
 if(OMNITIDE_SANITIZE)
   add_compile_options(-fsanitize=${OMNITIDE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${OMNITIDE_SANITIZE})

@@ -229,9 +229,8 @@ std::string human_bytes(unsigned long long bytes) {
   std::size_t unit = 0;
   for (; value >= 1024 && unit + 1 < kNames.size(); ++unit)
     value /= 1024;
-  return fmt::format(
-      unit == 0 || value == static_cast<double>(static_cast<unsigned long long>(value)) ? "{:.0f} {}" : "{:.1f} {}",
-      value, kNames[unit]);
+  const bool whole = value == static_cast<double>(static_cast<unsigned long long>(value));
+  return whole ? fmt::format("{:.0f} {}", value, kNames[unit]) : fmt::format("{:.1f} {}", value, kNames[unit]);
 }
 
 }  // namespace omnitide
