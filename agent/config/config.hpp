@@ -1,0 +1,80 @@
+// The agent's configuration: one immutable, fully validated value. Made by load() in load.hpp.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/log.hpp"
+
+namespace omnitide::config {
+
+enum class LogFormat : std::uint8_t { automatic, journal, text, json };
+
+struct NodeConfig {
+  std::string name;                           // default: the host name
+  std::map<std::string, std::string> labels;  // the registry's labels win over these
+};
+
+struct PathConfig {
+  std::string state_dir = "/var/lib/omnitide";  // identity, certificates, last accepted state
+  std::string run_dir = "/run/omnitide";        // socket and lock
+};
+
+struct RegistrationConfig {
+  std::string endpoint;    // "https://registry.example:7443"; empty: off
+  std::string token_file;  // join token; needed only until the node has joined
+  std::chrono::milliseconds request_timeout{10'000};
+  std::chrono::milliseconds backoff_base{1'000};
+  std::chrono::milliseconds backoff_cap{300'000};
+};
+
+struct DiscoveryConfig {
+  bool enabled = true;
+  std::chrono::milliseconds refresh_interval{600'000};  // full scan; at least 10 minutes
+  std::chrono::milliseconds debounce{200};
+  std::vector<std::string> exclude_sources;
+};
+
+struct HttpConfig {
+  bool enabled = true;
+  std::string listen = "127.0.0.1:9797";
+  std::string web_config_file;             // node_exporter's web config: TLS, client CA, basic authentication
+  std::string bearer_token_file;           // beside or instead of the web config file
+  std::vector<std::string> allowed_hosts;  // Host names beside literal addresses and localhost (DNS rebinding)
+};
+
+struct MetricsConfig {
+  bool enabled = true;
+};
+
+// The reference registry inside the agent's process: for `./dev run` and single nodes.
+struct RegistryConfig {
+  bool embedded = false;
+  std::string listen = "127.0.0.1:7443";
+  std::string dir;  // default: STATE_DIR/registry
+};
+
+struct LogConfig {
+  LogFormat format = LogFormat::automatic;
+  std::array<log::Level, log::kParts> levels;  // every part
+  LogConfig() { levels.fill(log::Level::info); }
+};
+
+struct Config {
+  NodeConfig node;
+  PathConfig paths;
+  RegistrationConfig registration;
+  DiscoveryConfig discovery;
+  HttpConfig http;
+  MetricsConfig metrics;
+  RegistryConfig registry;
+  LogConfig log;
+  std::vector<std::string> files;  // what was read, in order
+};
+
+}  // namespace omnitide::config
