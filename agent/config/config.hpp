@@ -61,6 +61,7 @@ struct RegistryConfig {
 
 struct LogConfig {
   LogFormat format = LogFormat::automatic;
+  log::Level level = log::Level::info;         // of every part that has none of its own
   std::array<log::Level, log::kParts> levels;  // every part
   LogConfig() { levels.fill(log::Level::info); }
 };

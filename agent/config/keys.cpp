@@ -1,0 +1,190 @@
+// The table of keys. `log.level` stands before `log.levels`, since setters run in this order.
+#include <fmt/format.h>
+
+#include <array>
+
+#include "agent/base/clock.hpp"
+#include "agent/config/schema.hpp"
+#include "agent/config/values.hpp"
+
+namespace omnitide::config {
+
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kWeek = std::chrono::days{7};
+constexpr std::size_t kLongestPath = 4000;
+// The socket's path, RUN_DIR/agent.sock, must fit into sockaddr_un (108 bytes with its end).
+constexpr std::size_t kLongestRunDir = 96;
+
+const std::vector<std::string>& format_names() {
+  static const std::vector<std::string> names{"auto", "journal", "text", "json"};
+  return names;
+}
+
+// The names of discovery/sources/catalogue.hpp; a unit test of the daemon holds them against it.
+const std::vector<std::string>& source_names() {
+  static const std::vector<std::string> names{"cpu",     "memory", "smbios",      "edac",       "system",
+                                              "runtime", "block",  "nvme",        "filesystem", "network",
+                                              "pci",     "usb",    "accelerator", "platform"};
+  return names;
+}
+
+Value show(bool value) { return Value::scalar(value ? "true" : "false"); }
+Value show(const std::string& value) { return Value::scalar(value, true); }
+Value show(milliseconds value) { return Value::scalar(format_duration(value)); }
+Value show(log::Level value) { return Value::scalar(std::string(log::name(value))); }
+Value show(const std::vector<std::string>& values) {
+  Value out;
+  out.kind = Value::Kind::list;
+  for (const std::string& value : values)
+    out.items.push_back(show(value));
+  return out;
+}
+Value show(const std::map<std::string, std::string>& values) {
+  Value out;
+  out.kind = Value::Kind::map;
+  for (const auto& [key, value] : values)
+    out.entries.push_back({key, 0, show(value)});
+  return out;
+}
+
+Value show_levels(const Config& config) {
+  Value out;
+  out.kind = Value::Kind::map;
+  for (std::size_t i = 0; i < log::kParts; ++i) {
+    if (config.log.levels.at(i) == config.log.level) continue;
+    out.entries.push_back({std::string(log::name(static_cast<log::Part>(i))), 0, show(config.log.levels.at(i))});
+  }
+  return out;
+}
+
+void set_format(Config& config, const Value& value, Problems& problems) {
+  auto index = static_cast<std::size_t>(config.log.format);
+  read_choice(value, format_names(), index, problems);
+  config.log.format = static_cast<LogFormat>(index);
+}
+
+void set_level(Config& config, const Value& value, Problems& problems) {
+  auto index = static_cast<std::size_t>(config.log.level);
+  read_choice(value, level_names(), index, problems);
+  config.log.level = static_cast<log::Level>(index);
+  config.log.levels.fill(config.log.level);
+}
+
+void set_levels(Config& config, const Value& value, Problems& problems) {
+  std::map<log::Part, log::Level> read;
+  read_levels(value, read, problems);
+  for (const auto& [part, level] : read)
+    config.log.levels.at(static_cast<std::size_t>(part)) = level;
+}
+
+constexpr std::string_view kPath = "absolute path";
+constexpr std::string_view kPathOrEmpty = "absolute path or empty";
+
+constexpr std::array kKeys{
+    Key{"node.name", "host name", "What people call this node. It is shown, never used as identity.", "the host name",
+        "\"press-7\"", false, false, [](Config& c, const Value& v, Problems& p) { read_node_name(v, c.node.name, p); },
+        [](const Config& c) { return show(c.node.name); }},
+    Key{"node.labels", "map of labels", "Labels of this node, in Kubernetes label syntax. The registry's labels win.",
+        "{}", "{site: hall-3, omnitide.io/line: \"7\"}", true, true,
+        [](Config& c, const Value& v, Problems& p) { read_labels(v, c.node.labels, p); },
+        [](const Config& c) { return show(c.node.labels); }},
+    Key{"paths.state_dir", kPath, "Identity, certificates and the last accepted state. Must survive a reboot.", "", "",
+        false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, false, kLongestPath, c.paths.state_dir, p); },
+        [](const Config& c) { return show(c.paths.state_dir); }},
+    Key{"paths.run_dir", kPath, "The local socket (agent.sock) and the lock. At most 96 bytes.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, false, kLongestRunDir, c.paths.run_dir, p); },
+        [](const Config& c) { return show(c.paths.run_dir); }},
+    Key{"registration.endpoint", "https URL or empty", "The registry to register with. Empty: registration is off.", "",
+        "https://registry.example:7443", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_endpoint(v, c.registration.endpoint, p); },
+        [](const Config& c) { return show(c.registration.endpoint); }},
+    Key{"registration.token_file", kPathOrEmpty,
+        "File with the join token, mode 0600. It is needed only until the node has joined.", "",
+        "/etc/omnitide/join-token", true, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.registration.token_file, p); },
+        [](const Config& c) { return show(c.registration.token_file); }},
+    Key{"registration.request_timeout", "duration, 1s to 5m", "How long one request to the registry may take.", "", "",
+        true, false,
+        [](Config& c, const Value& v, Problems& p) { read_duration(v, 1s, 5min, c.registration.request_timeout, p); },
+        [](const Config& c) { return show(c.registration.request_timeout); }},
+    Key{"registration.backoff_base", "duration, 100ms to 1m",
+        "Ceiling of the first wait after a failed request; it doubles with each failure. Waits have full jitter.", "",
+        "", true, false,
+        [](Config& c, const Value& v, Problems& p) { read_duration(v, 100ms, 1min, c.registration.backoff_base, p); },
+        [](const Config& c) { return show(c.registration.backoff_base); }},
+    Key{"registration.backoff_cap", "duration, 1s to 1h", "The longest wait after a failed request.", "", "", true,
+        false, [](Config& c, const Value& v, Problems& p) { read_duration(v, 1s, 1h, c.registration.backoff_cap, p); },
+        [](const Config& c) { return show(c.registration.backoff_cap); }},
+    Key{"discovery.enabled", "boolean", "Hardware discovery.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.discovery.enabled, p); },
+        [](const Config& c) { return show(c.discovery.enabled); }},
+    Key{"discovery.refresh_interval", "duration, 10m to 7d",
+        "How often everything is read again. Changes are seen at once by kernel events, without this.", "", "1h", true,
+        false,
+        [](Config& c, const Value& v, Problems& p) { read_duration(v, 10min, kWeek, c.discovery.refresh_interval, p); },
+        [](const Config& c) { return show(c.discovery.refresh_interval); }},
+    Key{"discovery.debounce", "duration, 10ms to 800ms", "How long to gather kernel events before reading.", "", "",
+        true, false,
+        [](Config& c, const Value& v, Problems& p) { read_duration(v, 10ms, 800ms, c.discovery.debounce, p); },
+        [](const Config& c) { return show(c.discovery.debounce); }},
+    Key{"discovery.exclude_sources", "list of source names",
+        "Sources that are not read: cpu, memory, smbios, edac, system, runtime, block, nvme, filesystem, network, pci, "
+        "usb, accelerator, platform.",
+        "[]", "[nvme, smbios]", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_words(v, source_names(), c.discovery.exclude_sources, p); },
+        [](const Config& c) { return show(c.discovery.exclude_sources); }},
+    Key{"http.enabled", "boolean", "/healthz, /readyz and /metrics over HTTP.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.http.enabled, p); },
+        [](const Config& c) { return show(c.http.enabled); }},
+    Key{"http.listen", "ADDRESS:PORT",
+        "Where to listen. An address that others can reach needs http.web_config_file or http.bearer_token_file.", "",
+        "", false, false, [](Config& c, const Value& v, Problems& p) { read_listen(v, c.http.listen, p); },
+        [](const Config& c) { return show(c.http.listen); }},
+    Key{"http.web_config_file", kPathOrEmpty,
+        "node_exporter's web configuration file: TLS, client CA, basic authentication.", "", "/etc/omnitide/web.yaml",
+        false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.http.web_config_file, p); },
+        [](const Config& c) { return show(c.http.web_config_file); }},
+    Key{"http.bearer_token_file", kPathOrEmpty, "File with a bearer token, mode 0600, that every request must carry.",
+        "", "/etc/omnitide/scrape-token", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.http.bearer_token_file, p); },
+        [](const Config& c) { return show(c.http.bearer_token_file); }},
+    Key{"http.allowed_hosts", "list of host names",
+        "Host names that a request may name, beside literal addresses and localhost (against DNS rebinding).", "[]",
+        "[press-7.example]", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_host_names(v, c.http.allowed_hosts, p); },
+        [](const Config& c) { return show(c.http.allowed_hosts); }},
+    Key{"metrics.enabled", "boolean", "Metrics at /metrics.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.metrics.enabled, p); },
+        [](const Config& c) { return show(c.metrics.enabled); }},
+    Key{"registry.embedded", "boolean", "The reference registry inside the agent: for trials and single nodes.", "", "",
+        false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.registry.embedded, p); },
+        [](const Config& c) { return show(c.registry.embedded); }},
+    Key{"registry.listen", "ADDRESS:PORT", "Where the embedded registry listens, by mutual TLS.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_listen(v, c.registry.listen, p); },
+        [](const Config& c) { return show(c.registry.listen); }},
+    Key{"registry.dir", kPathOrEmpty, "State of the embedded registry.", "STATE_DIR/registry",
+        "/var/lib/omnitide/registry", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.registry.dir, p); },
+        [](const Config& c) { return show(c.registry.dir); }},
+    Key{"log.format", "auto, journal, text or json",
+        "auto: journal fields when systemd reads our output, readable lines otherwise.", "auto", "", false, false,
+        set_format,
+        [](const Config& c) { return Value::scalar(format_names().at(static_cast<std::size_t>(c.log.format))); }},
+    Key{"log.level", "debug, info, warning or error", "The level of every part that has none of its own.", "", "", true,
+        false, set_level, [](const Config& c) { return show(c.log.level); }},
+    Key{"log.levels", "map of part to level",
+        "Levels of single parts: agent, config, discovery, registration, registry, http, telemetry, policy, health.",
+        "{}", "{registration: debug}", true, true, set_levels, show_levels},
+};
+
+}  // namespace
+
+std::span<const Key> keys() { return kKeys; }
+
+}  // namespace omnitide::config

@@ -1,0 +1,103 @@
+#include "agent/config/schema.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "agent/base/clock.hpp"
+#include "agent/base/text.hpp"
+#include "agent/config/render.hpp"
+
+namespace omnitide::config {
+
+namespace {
+
+struct Section {
+  std::string_view name, help;
+};
+
+constexpr std::array<Section, 8> kSections{{
+    {"node", "Who this node is."},
+    {"paths", "Where the agent keeps its files."},
+    {"registration", "Joining and reporting to a control plane."},
+    {"discovery", "Finding out what hardware this is."},
+    {"http", "The HTTP server for health and metrics."},
+    {"metrics", "What the agent measures."},
+    {"registry", "The reference registry, embedded."},
+    {"log", "What is logged, and how."},
+}};
+
+std::string_view leaf_of(std::string_view path) { return path.substr(path.rfind('.') + 1); }
+std::string_view section_of(std::string_view path) { return path.substr(0, path.find('.')); }
+
+}  // namespace
+
+const Key* find_key(std::string_view path) {
+  const auto found = std::ranges::find(keys(), path, &Key::path);
+  return found == keys().end() ? nullptr : &*found;
+}
+
+bool is_section(std::string_view path) { return std::ranges::find(kSections, path, &Section::name) != kSections.end(); }
+
+std::string_view section_help(std::string_view section) {
+  const auto found = std::ranges::find(kSections, section, &Section::name);
+  return found == kSections.end() ? std::string_view{} : found->help;
+}
+
+std::string environment_name(const Key& key) {
+  std::string out = "OMNITIDE_";
+  for (const char c : key.path)
+    out += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return out;
+}
+
+std::string default_text(const Key& key) {
+  return key.default_text.empty() ? flow_yaml(key.get(Config{})) : std::string(key.default_text);
+}
+
+std::string unknown_key_hint(std::string_view path) {
+  const std::string_view section = section_of(path), leaf = leaf_of(path);
+  std::vector<std::string> leaves, sections;
+  for (const Section& known : kSections)
+    sections.emplace_back(known.name);
+  if (section == path) {
+    // A key of some section that stands at the top, or a mistyped section.
+    for (const Key& key : keys()) {
+      if (leaf_of(key.path) == leaf) return fmt::format("did you mean {}?", key.path);
+    }
+    const std::string_view near = nearest(path, sections);
+    return near.empty() ? fmt::format("known are {}", join(sections, ", ")) : fmt::format("did you mean {}?", near);
+  }
+  for (const Key& key : keys()) {
+    if (section_of(key.path) == section) leaves.emplace_back(leaf_of(key.path));
+  }
+  const std::string_view near = nearest(leaf, leaves);
+  if (!near.empty()) return fmt::format("did you mean {}.{}?", section, near);
+  for (const Key& key : keys()) {
+    if (leaf_of(key.path) == leaf) return fmt::format("did you mean {}?", key.path);
+  }
+  return fmt::format("{} has {}", section, join(leaves, ", "));
+}
+
+void check_together(const Config& config, Problems& problems) {
+  if (config.registration.backoff_base > config.registration.backoff_cap) {
+    problems.push_back({0, "registration.backoff_base",
+                        fmt::format("{} is longer than registration.backoff_cap, {}",
+                                    format_duration(config.registration.backoff_base),
+                                    format_duration(config.registration.backoff_cap)),
+                        "give a base that is not above the cap"});
+  }
+  if (config.http.enabled && !is_loopback(config.http.listen) && config.http.web_config_file.empty() &&
+      config.http.bearer_token_file.empty()) {
+    problems.push_back({0, "http.listen", fmt::format("{} can be reached from other machines", config.http.listen),
+                        "set http.web_config_file (TLS, authentication) or http.bearer_token_file"});
+  }
+  if (config.registry.embedded && config.http.enabled && config.registry.listen == config.http.listen &&
+      !config.http.listen.ends_with(":0")) {
+    problems.push_back({0, "registry.listen", fmt::format("{} is http.listen too", config.registry.listen),
+                        "give one of them another port"});
+  }
+}
+
+}  // namespace omnitide::config
