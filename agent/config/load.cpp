@@ -86,6 +86,7 @@ class Loader {
       return;
     }
     out_.config.files.push_back(path);
+    const std::size_t first = out_.faults.size();
     Document document = parse_document(*text);
     for (Problem& problem : document.problems) {
       problem.field = printable(problem.field, 200);
@@ -97,7 +98,6 @@ class Loader {
                      "begin with a section such as 'node:'"});
       return;
     }
-    const std::size_t first = out_.faults.size() - std::min(out_.faults.size(), document.problems.size());
     for (const Entry& entry : document.root.entries)
       read_section(origin, entry);
     std::stable_sort(out_.faults.begin() + static_cast<std::ptrdiff_t>(first), out_.faults.end(),
