@@ -46,10 +46,11 @@ Result<Root> Root::open(const std::string& path) {
 }
 
 Result<UniqueFd> Root::open_at(const std::string& path, int flags) const {
-  // O_NONBLOCK keeps a FIFO that poses as a file from blocking.
-  int fd = open_in_root(fd_->get(), path.c_str(), static_cast<std::uint64_t>(flags | O_NONBLOCK | O_NOCTTY));
+  // O_NONBLOCK keeps a FIFO that poses as a file from blocking. openat2 refuses it beside O_PATH, which never blocks.
+  if ((flags & O_PATH) == 0) flags |= O_NONBLOCK | O_NOCTTY;
+  int fd = open_in_root(fd_->get(), path.c_str(), static_cast<std::uint64_t>(flags));
   // Kernels before 5.6 lack openat2. There "/" can be opened plainly; a fixture root is for tests and needs the call.
-  if (fd < 0 && errno == ENOSYS && is_machine()) fd = ::open(path.c_str(), flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOSYS && is_machine()) fd = ::open(path.c_str(), flags | O_CLOEXEC);
   if (fd < 0) return fail_errno(errno, fmt::format("cannot open {}", path));
   return UniqueFd(fd);
 }
