@@ -108,9 +108,10 @@ struct Fields<SwapArea> {
 template <>
 struct Fields<MemoryFacts> {
   using S = MemoryFacts;
-  static constexpr auto list = std::make_tuple(
-      field("total_bytes", &S::total_bytes), field("swap_bytes", &S::swap_bytes), field("swaps", &S::swaps),
-      field("huge_pages", &S::huge_pages), field("dimms", &S::dimms), field("edac", &S::edac));
+  static constexpr auto list =
+      std::make_tuple(field("total_bytes", &S::total_bytes), field("installed_bytes", &S::installed_bytes),
+                      field("swap_bytes", &S::swap_bytes), field("swaps", &S::swaps),
+                      field("huge_pages", &S::huge_pages), field("dimms", &S::dimms), field("edac", &S::edac));
 };
 
 template <>

@@ -79,7 +79,8 @@ struct SwapArea {
 };
 
 struct MemoryFacts {
-  std::uint64_t total_bytes = 0;
+  std::uint64_t total_bytes = 0;      // what the kernel manages (MemTotal)
+  std::uint64_t installed_bytes = 0;  // with what firmware and kernel keep; 0 when the kernel does not say
   std::uint64_t swap_bytes = 0;
   std::vector<SwapArea> swaps;
   std::vector<HugePages> huge_pages;
