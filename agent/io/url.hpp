@@ -1,0 +1,14 @@
+// Percent-encoding and queries, RFC 3986, for this room.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace omnitide::io {
+
+[[nodiscard]] std::optional<std::string> percent_decode(std::string_view text);  // nothing when malformed
+[[nodiscard]] std::optional<std::map<std::string, std::string>> parse_query(std::string_view text);
+
+}  // namespace omnitide::io

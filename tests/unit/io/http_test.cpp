@@ -1,0 +1,210 @@
+// Server and client against each other over real sockets on loopback.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <thread>
+
+#include "agent/io/http_client.hpp"
+#include "agent/io/http_server.hpp"
+#include "tests/harness/catch.hpp"
+
+using namespace omnitide;
+using namespace omnitide::io;
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::vector<Route> routes() {
+  return {
+      {"POST", "/v1/echo/{name}",
+       [](HttpRequest& request) -> asio::awaitable<HttpResponse> {
+         co_return HttpResponse{.content_type = "text/plain",
+                                .headers = {},
+                                .body = request.params.at("name") + ":" + request.body,
+                                .stream = {}};
+       },
+       1024},
+      {"GET", "/v1/throw",
+       [](HttpRequest&) -> asio::awaitable<HttpResponse> {
+         throw std::runtime_error("boom");
+         co_return HttpResponse{};
+       }},
+      {"GET", "/v1/items:watch",
+       [](HttpRequest&) -> asio::awaitable<HttpResponse> {
+         HttpResponse out;
+         out.stream = [](BodyStream& body) -> asio::awaitable<Result<>> {
+           for (const char* line : {"one\n", "two\n", "three\n"}) {
+             if (Result<> wrote = co_await body.write(line); wrote.has_error()) co_return wrote;
+           }
+           co_return Result<>{};
+         };
+         co_return out;
+       }},
+      {"PUT", "/v1/guarded", [](HttpRequest&) -> asio::awaitable<HttpResponse> { co_return HttpResponse{}; }, 1U << 30U,
+       [](const HttpRequest&) -> std::optional<HttpResponse> {
+         return error_response(fail(Code::permission_denied, "not you"));
+       }},
+  };
+}
+
+// A server on its own thread; the test talks to it by blocking clients.
+class Served {
+ public:
+  explicit Served(ServerLimits limits = {}) : server_(context_, routes(), limits) {
+    port_ = *server_.listen_tcp("127.0.0.1:0");
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~Served() {
+    asio::post(context_, [this] { server_.stop(); });
+    thread_.join();
+  }
+  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  // Sends bytes as they are and returns all that comes back until the server closes or two seconds pass.
+  [[nodiscard]] std::string raw(const std::string& bytes) const {
+    asio::io_context context;
+    asio::ip::tcp::socket socket(context);
+    socket.connect({asio::ip::make_address("127.0.0.1"), port_});
+    timeval patience{.tv_sec = 2, .tv_usec = 0};
+    ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    boost::system::error_code error;
+    asio::write(socket, asio::buffer(bytes), error);
+    std::string out(1U << 16U, '\0');
+    std::size_t have = 0;
+    while (true) {
+      const ssize_t got = ::recv(socket.native_handle(), out.data() + have, out.size() - have, 0);
+      if (got <= 0) break;
+      have += static_cast<std::size_t>(got);
+    }
+    out.resize(have);
+    return out;
+  }
+
+ private:
+  asio::io_context context_{1};
+  HttpServer server_;
+  std::uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+Result<HttpResponse> ask(const Served& served, std::string method, std::string path, std::string body = {}) {
+  HttpRequest request;
+  request.method = std::move(method);
+  request.path = std::move(path);
+  request.body = std::move(body);
+  return send_blocking({.endpoint = served.url(), .tls = {}, .local_address = {}}, std::move(request));
+}
+
+}  // namespace
+
+TEST_CASE("a request reaches its handler with its parameters and its body") {
+  const Served served;
+  const auto answer = ask(served, "POST", "/v1/echo/a%20b", "hello");
+  REQUIRE(answer.has_value());
+  CHECK(answer->status == 200);
+  CHECK(answer->body == "a b:hello");
+}
+
+TEST_CASE("an unknown path is 404, a known one with another method 405 with Allow") {
+  const Served served;
+  CHECK(ask(served, "GET", "/nothing")->status == 404);
+  const auto wrong = ask(served, "DELETE", "/v1/throw");
+  CHECK(wrong->status == 405);
+  CHECK(wrong->header("allow") == "GET");
+}
+
+TEST_CASE("a handler that throws costs its own request only") {
+  const Served served;
+  CHECK(ask(served, "GET", "/v1/throw")->status == 500);
+  CHECK(ask(served, "POST", "/v1/echo/x", "1")->status == 200);
+}
+
+TEST_CASE("a body over the route's limit is refused before it is read") {
+  const Served served;
+  const auto answer = ask(served, "POST", "/v1/echo/x", std::string(5000, 'x'));
+  REQUIRE(answer.has_value());
+  CHECK(answer->status == 413);
+  const std::string chunked =
+      served.raw("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" +
+                 std::string(0x1000, 'y') + "\r\n0\r\n\r\n");
+  CHECK(chunked.find("413") != std::string::npos);
+}
+
+TEST_CASE("a guard answers before the body is read") {
+  const Served served;
+  const std::string answer = served.raw("PUT /v1/guarded HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
+  CHECK(answer.starts_with("HTTP/1.1 403"));
+}
+
+TEST_CASE("what is not HTTP gets a 400 or a closed connection") {
+  const Served served;
+  CHECK(served.raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
+  CHECK(served.raw("GET http://evil/ HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 400"));
+  CHECK(served.raw("GET /%zz?%zz HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 400"));
+  CHECK(served.raw("GET / HTTP/1.1\r\nX: " + std::string(40000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431"));
+  CHECK(ask(served, "POST", "/v1/echo/x", "1")->status == 200);
+}
+
+TEST_CASE("a slow client is cut off and others are served meanwhile") {
+  ServerLimits limits;
+  limits.header_timeout = 600ms;
+  const Served served(limits);
+  const auto before = std::chrono::steady_clock::now();
+  CHECK(served.raw("GET /v1/thr").empty());
+  CHECK(std::chrono::steady_clock::now() - before < 1900ms);  // its own patience is 2 s
+  CHECK(ask(served, "POST", "/v1/echo/x", "1")->status == 200);
+}
+
+TEST_CASE("pipelined requests are answered in order on one connection") {
+  const Served served;
+  const std::string one = "POST /v1/echo/a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n1";
+  const std::string two = "POST /v1/echo/b HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\n2";
+  const std::string answers = served.raw(one + two);
+  const auto first = answers.find("a:1");
+  const auto second = answers.find("b:2");
+  REQUIRE(first != std::string::npos);
+  REQUIRE(second != std::string::npos);
+  CHECK(first < second);
+}
+
+TEST_CASE("connections over the limit are refused, the others live") {
+  ServerLimits limits;
+  limits.connections = 1;
+  const Served served(limits);
+  asio::io_context context;
+  asio::ip::tcp::socket holder(context);
+  const auto url = parse_url(served.url());
+  holder.connect({asio::ip::make_address("127.0.0.1"), static_cast<std::uint16_t>(std::stoi(url->port))});
+  std::this_thread::sleep_for(50ms);  // the accept
+  CHECK(ask(served, "GET", "/v1/throw").has_error());
+}
+
+TEST_CASE("a streamed answer arrives piece by piece and can be left early") {
+  const Served served;
+  const auto answer = ask(served, "GET", "/v1/items:watch");
+  REQUIRE(answer.has_value());
+  CHECK(answer->body == "one\ntwo\nthree\n");
+}
+
+TEST_CASE("a client gives up at its time-out") {
+  // A listener that accepts and never answers.
+  asio::io_context context;
+  asio::ip::tcp::acceptor silent(context, {asio::ip::make_address("127.0.0.1"), 0});
+  HttpRequest request;
+  request.path = "/";
+  const auto answer = send_blocking({.endpoint = "http://127.0.0.1:" + std::to_string(silent.local_endpoint().port()),
+                                     .tls = {},
+                                     .timeout = 200ms,
+                                     .local_address = {}},
+                                    std::move(request));
+  REQUIRE(answer.has_error());
+  CHECK(answer.error().code == Code::deadline_exceeded);
+}
