@@ -2,7 +2,6 @@
 #include <linux/if_link.h>
 #include <sched.h>
 
-#include <array>
 #include <cerrno>
 #include <thread>
 
@@ -12,9 +11,8 @@ namespace omnitide::ebpf {
 
 namespace {
 
-// From linux/bpf.h of 6.6, which added tcx (commit e420bed02507); older headers build this too.
+// BPF_TCX_INGRESS, which linux/bpf.h has from 6.6 on (commit e420bed02507, with BPF_TCX_EGRESS).
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
-constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr int kLoopback = 1;           // the first device of every network namespace
 constexpr int kNoDevice = 0x7FFFFFFF;  // an index that no device has
 
@@ -28,14 +26,11 @@ int link_error(const UniqueFd& program, int device, bpf_attach_type type, std::u
 }
 
 Attempt attach_tcx(const UniqueFd& program, int device) {
-  for (const bpf_attach_type type : {kTcxIngress, kTcxEgress}) {
-    const int error = link_error(program, device, type, 0);
-    // A kernel that does not know the attach type says so before it looks for the device.
-    if (device == kNoDevice && error == ENODEV) continue;
-    if (error == EINVAL) return {0, "the kernel has no tcx (Linux 6.6)"};
-    if (error != 0) return {error, "attach"};
-  }
-  return {};
+  const int error = link_error(program, device, kTcxIngress, 0);
+  // A kernel that does not know the attach type says so before it looks for the device.
+  if (error == 0 || (device == kNoDevice && error == ENODEV)) return {};
+  if (error == EINVAL) return {0, "the kernel has no tcx (Linux 6.6)"};
+  return {error, "attach"};
 }
 
 }  // namespace

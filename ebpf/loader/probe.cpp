@@ -37,7 +37,7 @@ class Prober {
   void add(std::string_view name, const Attempt& attempt, std::span<const int> needs);
   void basics();
   void maps();
-  void network();
+  void network(const NetworkAttempts& attached);
   void tracing();
   [[nodiscard]] std::uint32_t type_id(const char* name, std::uint32_t kind);
   [[nodiscard]] Attempt traced(bpf_prog_type type, bpf_attach_type attach, const char* name, std::uint32_t kind,
@@ -110,11 +110,10 @@ void Prober::maps() {
   add("test_run", try_test_run(), kNetwork);
 }
 
-void Prober::network() {
-  const NetworkAttempts both = try_network();
-  add("tcx", both.tcx, kNetwork);
+void Prober::network(const NetworkAttempts& attached) {
+  add("tcx", attached.tcx, kNetwork);
   add("clsact", try_load({.type = BPF_PROG_TYPE_SCHED_CLS}), kNetwork);
-  add("xdp_generic", both.xdp_generic, kNetwork);
+  add("xdp_generic", attached.xdp_generic, kNetwork);
   add("cgroup_skb", try_load({.type = BPF_PROG_TYPE_CGROUP_SKB, .attach = BPF_CGROUP_INET_INGRESS}), kNetwork);
   add("cgroup_sock_addr", try_load({.type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR, .attach = BPF_CGROUP_INET4_CONNECT}),
       kNetwork);
@@ -160,7 +159,7 @@ Attempt Prober::security_hook() {
 std::vector<model::EbpfFeature> Prober::run() {
   basics();
   maps();
-  network();
+  network(try_network());
   tracing();
   return std::move(features_);
 }
