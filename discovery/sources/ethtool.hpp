@@ -1,0 +1,43 @@
+// What only the driver of a NIC knows: offloads and its own name, by the ethtool ioctl; XDP features, by the "netdev"
+// generic netlink family. Kernel: include/uapi/linux/ethtool.h, Documentation/netlink/specs/netdev.yaml.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "agent/base/error.hpp"
+#include "agent/base/fd.hpp"
+
+namespace omnitide::discovery {
+
+// Asks about links of the network namespace in which it was opened.
+class Ethtool {
+ public:
+  [[nodiscard]] static Result<Ethtool> open();
+  // Names of the active features, sorted ("rx-gro", "tx-checksum-ipv4", ...); empty when the link has none to tell.
+  [[nodiscard]] std::vector<std::string> offloads(const std::string& link);
+  [[nodiscard]] std::string driver(const std::string& link) const;
+
+ private:
+  bool call(const std::string& link, void* data) const;
+  bool load_names(const std::string& link);
+
+  UniqueFd fd_;
+  std::vector<std::string> names_;  // by feature bit: the same for every link
+};
+
+// The names of set bits: "basic", "redirect", "ndo-xmit", "xsk-zerocopy", "hw-offload", "rx-sg", "ndo-xmit-sg".
+[[nodiscard]] std::vector<std::string> xdp_feature_names(std::uint64_t bits);
+
+// The payload of a NETDEV_CMD_DEV_GET answer: interface index and feature bits. nullopt when malformed.
+[[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint64_t>> parse_xdp_features(std::string_view payload);
+
+// XDP feature bits by interface index. not_found before kernel 6.3, which has no such family.
+[[nodiscard]] Result<std::map<std::uint32_t, std::uint64_t>> dump_xdp_features();
+
+}  // namespace omnitide::discovery
