@@ -222,7 +222,8 @@ void read_frequencies(Reader& reader, const Cpuinfo& info, CpuFacts& facts, std:
 void read_vulnerabilities(Reader& reader, CpuFacts& facts) {
   const std::string folder = fmt::format("{}/vulnerabilities", kCpu);
   for (const std::string& name : reader.names(folder)) {
-    model::CpuVulnerability entry{.name = name, .mitigation = reader.attribute(folder + "/" + name), .affected = false};
+    model::CpuVulnerability entry{
+        .name = printable(name, 128), .mitigation = reader.attribute(folder + "/" + name), .affected = false};
     std::string_view sentence = entry.mitigation;
     if (sentence.starts_with("KVM: ")) sentence.remove_prefix(5);  // itlb_multihit
     entry.affected = sentence.starts_with("Vulnerable") || sentence.starts_with("Mitigation");

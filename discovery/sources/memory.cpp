@@ -108,7 +108,7 @@ void read_swaps(Reader& reader, MemoryFacts& facts) {
       continue;
     }
     facts.swaps.push_back(
-        {.path = unescape_octal(words[0]), .type = std::string(words[1]), .size_bytes = *size << 10U});
+        {.path = printable(unescape_octal(words[0])), .type = printable(words[1]), .size_bytes = *size << 10U});
   }
   std::sort(facts.swaps.begin(), facts.swaps.end());
 }

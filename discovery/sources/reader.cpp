@@ -69,9 +69,9 @@ void Reader::note(const Error& error) {
   if (error.code != Code::not_found) problem(error.text());
 }
 
-void Reader::problem(std::string sentence) {
+void Reader::problem(std::string_view sentence) {
   ++count_;
-  if (problems_.size() < kMaxProblems) problems_.push_back(std::move(sentence));
+  if (problems_.size() < kMaxProblems) problems_.push_back(printable(sentence, 512));
 }
 
 void Reader::malformed(std::string_view path, std::string_view text) {

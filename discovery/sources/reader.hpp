@@ -44,7 +44,7 @@ class Reader {
   // Sorted names in a folder; empty when absent or unreadable.
   [[nodiscard]] std::vector<std::string> names(const std::string& path);
 
-  void problem(std::string sentence);
+  void problem(std::string_view sentence);
   void malformed(std::string_view path, std::string_view text);
 
   // How many problems there were so far.

@@ -1,7 +1,9 @@
 // File trees that stand for a machine: the ones kept in tests/fixtures, and ones that a test builds for itself.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -12,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "agent/base/fd.hpp"
 #include "agent/base/root.hpp"
 
 namespace omnitide::test {
@@ -64,6 +67,18 @@ class TempTree {
   }
   TempTree& fifo(std::string_view at) {
     if (::mkfifo(fresh(at).c_str(), 0600) != 0) throw std::runtime_error("cannot make a FIFO");
+    return *this;
+  }
+  // A unix socket that nobody listens at any more.
+  TempTree& socket(std::string_view at) {
+    const std::string full = fresh(at).string();
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (full.size() >= sizeof address.sun_path) throw std::runtime_error("the path of the socket is too long");
+    full.copy(static_cast<char*>(address.sun_path), full.size());
+    const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+      throw std::runtime_error("cannot make a socket");
     return *this;
   }
   // A sparse file that reads as `bytes` zero bytes and takes no space.
