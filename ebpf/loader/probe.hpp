@@ -10,8 +10,8 @@
 
 namespace omnitide::ebpf {
 
-// Every feature, in an order that does not change, with the reason for each that does not work. Takes some
-// milliseconds, may start a thread, leaves nothing behind.
+// Every feature, in an order that does not change, with the reason for each that does not work. Blocks for tens to
+// hundreds of milliseconds, in which the kernel waits for grace periods; starts a thread, leaves nothing behind.
 [[nodiscard]] std::vector<model::EbpfFeature> probe();
 
 // The same, but only once a boot: what `cache_file` holds is taken when it was written in this boot, on this kernel, by
