@@ -34,7 +34,9 @@ class WorkerPool {
   [[nodiscard]] boost::asio::awaitable<Result<T>> run_for(std::function<Result<T>()> job,
                                                           std::chrono::milliseconds deadline) {
     auto slot = std::make_shared<Result<T>>(fail(Code::internal, "job did not finish"));
-    Result<> ran = co_await run([slot, work = std::move(job)] { *slot = work(); }, deadline);
+    // Named, not a temporary of the co_await: GCC 12 destroys a lambda's captures twice there.
+    std::function<void()> whole = [slot, work = std::move(job)] { *slot = work(); };
+    Result<> ran = co_await run(std::move(whole), deadline);
     if (ran.has_error()) co_return std::move(ran).error();
     co_return std::move(*slot);
   }
