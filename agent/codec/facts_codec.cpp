@@ -7,11 +7,13 @@
 #include <google/protobuf/message.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
-#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "agent/base/text.hpp"
@@ -25,13 +27,38 @@ namespace {
 
 namespace pb = google::protobuf;
 
-// Message and model have the same fields in the same order (tests/unit/codec proves it), so that one walk over
-// model::Fields<S>::list with a running index writes, and another reads, every struct.
+// Message and model have the same fields by name (tests/unit/codec proves it), so that one walk over
+// model::Fields<S>::list writes, and another reads, every struct.
 
 struct Slot {
   const pb::Reflection& reflection;
   const pb::FieldDescriptor* field;
 };
+
+// The message's fields in the order of the struct's, looked up once in a process.
+template <model::HasFields S>
+const auto& fields_of(const pb::Descriptor& type) {
+  static const auto kFields = [&type] {
+    std::array<const pb::FieldDescriptor*, std::tuple_size_v<decltype(model::Fields<S>::list)>> fields{};
+    std::size_t index = 0;
+    model::for_each_field<S>(
+        [&](const auto& field) { fields.at(index++) = type.FindFieldByName(std::string(field.name)); });
+    return fields;
+  }();
+  return kFields;
+}
+
+// Calls visit(slot, member) for each field that both sides have.
+template <class S, class Visitor>
+void for_each_slot(const pb::Message& message, S& value, Visitor visit) {
+  const auto& fields = fields_of<std::remove_const_t<S>>(*message.GetDescriptor());
+  const pb::Reflection& reflection = *message.GetReflection();
+  std::size_t index = 0;
+  model::for_each_field<std::remove_const_t<S>>([&](const auto& field) {
+    const pb::FieldDescriptor* there = fields[index++];
+    if (there != nullptr) visit(Slot{reflection, there}, value.*field.member);
+  });
+}
 
 void write(const model::HasFields auto& from, pb::Message& to);
 
@@ -60,12 +87,7 @@ void put(Slot slot, pb::Message& to, const std::vector<T>& values) {
 }
 
 void write(const model::HasFields auto& from, pb::Message& to) {
-  const pb::Descriptor& descriptor = *to.GetDescriptor();
-  const pb::Reflection& reflection = *to.GetReflection();
-  int index = 0;
-  model::for_each_field<std::remove_cvref_t<decltype(from)>>([&](const auto& field) {
-    put(Slot{reflection, descriptor.field(index++)}, to, from.*field.member);
-  });
+  for_each_slot(to, from, [&to](Slot slot, const auto& member) { put(slot, to, member); });
 }
 
 void read(const pb::Message& from, model::HasFields auto& to);
@@ -105,12 +127,7 @@ void get(Slot slot, const pb::Message& from, std::vector<T>& values) {
 }
 
 void read(const pb::Message& from, model::HasFields auto& to) {
-  const pb::Descriptor& descriptor = *from.GetDescriptor();
-  const pb::Reflection& reflection = *from.GetReflection();
-  int index = 0;
-  model::for_each_field<std::remove_cvref_t<decltype(to)>>([&](const auto& field) {
-    get(Slot{reflection, descriptor.field(index++)}, from, to.*field.member);
-  });
+  for_each_slot(from, to, [&from](Slot slot, auto& member) { get(slot, from, member); });
 }
 
 std::string serialize(const pb::Message& message) {

@@ -1,4 +1,4 @@
-// The fields of every struct of node_facts.hpp, by name and in the order of facts.proto: what lets the codec and the
+// The fields of every struct of node_facts.hpp by the names that facts.proto gives them: what lets the codec and the
 // merge of reports be written once. A struct that gains a field gains a line here; tests/unit/codec holds both against
 // the wire contract.
 #pragma once

@@ -58,23 +58,24 @@ struct Element<std::optional<T>> : Element<T> {};
 template <model::HasFields S>
 void compare_names(const pb::Descriptor& type) {
   INFO(type.full_name());
-  int index = 0;
+  int count = 0;
   model::for_each_field<S>([&](const auto& field) {
-    REQUIRE(index < type.field_count());
-    const pb::FieldDescriptor* there = type.field(index++);
-    CHECK(there->name() == field.name);
+    INFO(field.name);
+    const pb::FieldDescriptor* there = type.FindFieldByName(std::string(field.name));
+    REQUIRE(there != nullptr);
+    ++count;
     using Inner = typename Element<std::remove_cvref_t<decltype(S{}.*field.member)>>::type;
     if constexpr (model::HasFields<Inner>) {
       REQUIRE(there->message_type() != nullptr);
       compare_names<Inner>(*there->message_type());
     }
   });
-  CHECK(index == type.field_count());
+  CHECK(count == type.field_count());
 }
 
 }  // namespace
 
-TEST_CASE("every field of facts.proto has its field in the model, by the same name and in the same place") {
+TEST_CASE("every field of facts.proto has its field in the model, by the same name") {
   compare_names<model::NodeFacts>(*node::v1::NodeFacts::descriptor());
 }
 
