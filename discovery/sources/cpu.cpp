@@ -204,7 +204,8 @@ void read_frequencies(Reader& reader, const Cpuinfo& info, CpuFacts& facts, std:
     if (facts.frequency_driver.empty()) facts.frequency_driver = reader.attribute(at + "/scaling_driver");
     const std::optional<std::uint64_t> now = reader.number<std::uint64_t>(at + "/scaling_cur_freq");
     if (!now) continue;
-    for (const std::string_view word : split_words(reader.attribute(at + "/affected_cpus"))) {
+    const std::string affected = reader.attribute(at + "/affected_cpus");
+    for (const std::string_view word : split_words(affected)) {
       const std::optional<std::size_t> cpu = parse_number<std::size_t>(word);
       if (!cpu || *cpu >= kMaxCpus || scaled[*cpu]) continue;
       scaled.set(*cpu);
