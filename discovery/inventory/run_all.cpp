@@ -46,6 +46,10 @@ Result<Report> read_fenced(const Source& source, const Root& root) {
   }
 }
 
+bool all_done(const Work& work) {
+  return std::all_of(work.slots.begin(), work.slots.end(), [](const Slot& slot) { return slot.outcome.has_value(); });
+}
+
 void read_sources(const std::shared_ptr<Work>& work) {
   std::unique_lock lock(work->mutex);
   while (work->next < work->slots.size()) {
@@ -59,7 +63,7 @@ void read_sources(const std::shared_ptr<Work>& work) {
     if (slot.abandoned) return;  // another thread took this one's place
     slot.duration = Clock::now() - start;
     slot.outcome = std::move(outcome);
-    work->finished.notify_one();
+    if (all_done(*work)) work->finished.notify_one();  // not each time: the waiting thread would only take a core
   }
 }
 
@@ -121,7 +125,7 @@ Inventory run_all(const Root& root, std::vector<Source> sources, RunOptions opti
       if (!start_reader(work)) read_sources(work);
       lock.lock();
     }
-    // A reader that begins does not notify: look again before its deadline can pass unseen for long.
+    // A reader that begins the next source does not notify: look before its deadline can have passed for long.
     work->finished.wait_until(lock, std::min(*next, Clock::now() + std::chrono::milliseconds(20)));
   }
   const WallTime now = wall_now();
