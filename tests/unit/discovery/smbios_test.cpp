@@ -120,7 +120,7 @@ TEST_CASE("a table cut anywhere gives what came before the cut") {
 }
 
 TEST_CASE("lengths, string numbers and counts that lie do no harm") {
-  CHECK(parse_smbios(std::string("\x11\x03\0\0\0", 5)).truncated);  // shorter than a header
+  CHECK(parse_smbios(std::string("\x11\x03\0\0\0", 5)).truncated);    // shorter than a header
   CHECK(parse_smbios(std::string("\x11\xff\0\0\0\0", 6)).truncated);  // longer than the table
   CHECK(parse_smbios(structure(0, std::string("\xff\x02\0\0\0", 5), {"A"})).dmi.bios_vendor.empty());
   std::string many;
