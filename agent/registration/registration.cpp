@@ -1,0 +1,160 @@
+#include "agent/registration/registration.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "agent/base/log.hpp"
+#include "agent/base/random.hpp"
+#include "agent/base/text.hpp"
+#include "agent/io/crypto.hpp"
+#include "agent/registration/identity.hpp"
+#include "agent/registration/transport.hpp"
+
+namespace omnitide::registration {
+
+namespace asio = boost::asio;
+using log::Part;
+
+class Registration::Impl {
+ public:
+  Impl(asio::io_context& context, Options options, Identity identity)
+      : options_(std::move(options)),
+        identity_(std::move(identity)),
+        transport_(context, {options_.endpoint, options_.token_file, options_.request_timeout}, identity_),
+        machine_(settings(), identity_.load_state(),
+                 identity_.credentials() ? std::optional(identity_.credentials()->validity) : std::nullopt, now()),
+        wake_(context) {
+    statement_.incarnation = {identity_.node_id(), options_.boot_id, hex_encode(random_bytes(16))};
+    statement_.hostname = options_.hostname;
+    statement_.agent_version = options_.agent_version;
+    statement_.labels = options_.labels;
+    for (const std::string& complaint : identity_.complaints())
+      log::warning(Part::registration, complaint);
+  }
+
+  asio::awaitable<void> run(std::function<void()> on_change) {
+    while (!stopping_) {
+      machine_.set_has_token(transport_.has_token());
+      const Step step = machine_.next(now());
+      save();
+      if (step.verb == Verb::wait) {
+        wake_.expires_at(step.until);
+        co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+        continue;
+      }
+      const Now before = now();
+      // The statement is a copy of this moment: facts that change during the request are another generation.
+      const auto statement = std::make_shared<const Statement>(statement_);
+      const Outcome outcome = co_await transport_.perform(step, statement, machine_.judged(before));
+      if (stopping_) break;
+      const State old = machine_.state();
+      machine_.accept(step, outcome, now());
+      report(step, outcome, old);
+      save();
+      on_change();
+    }
+    transport_.close();
+  }
+
+  void stop() {
+    stopping_ = true;
+    wake_.cancel();
+    transport_.close();
+  }
+
+  void set_facts(std::string bytes) {
+    statement_.facts_sha256 = io::sha256(bytes);
+    statement_.facts = std::move(bytes);
+    machine_.set_facts(statement_.facts_sha256);
+    wake_.cancel();
+  }
+
+  void set_conditions(std::string bytes) {
+    statement_.conditions_sha256 = io::sha256(bytes);
+    statement_.conditions = std::move(bytes);
+    machine_.set_conditions(statement_.conditions_sha256);
+    wake_.cancel();
+  }
+
+  [[nodiscard]] View view() const {
+    View out;
+    out.state = machine_.state();
+    out.reason = machine_.reason();
+    out.node_id = identity_.node_id();
+    out.start_id = statement_.incarnation.start_id;
+    out.saved = machine_.saved();
+    if (const auto certificate = machine_.certificate()) out.certificate_expires = certificate->not_after;
+    out.last_acknowledged = last_acknowledged_;
+    const auto wait = machine_.next_attempt() - std::chrono::steady_clock::now();
+    out.next_attempt_in = std::max(std::chrono::ceil<std::chrono::milliseconds>(wait), std::chrono::milliseconds{0});
+    out.certificate_time = transport_.certificate_time() + key_time_;
+    return out;
+  }
+
+  [[nodiscard]] const std::string& node_id() const { return identity_.node_id(); }
+  void set_key_time(std::chrono::nanoseconds time) { key_time_ = time; }
+
+ private:
+  [[nodiscard]] Settings settings() const {
+    return {options_.backoff_base, options_.backoff_cap, options_.start_jitter, build_time(), transport_.has_token()};
+  }
+  [[nodiscard]] Now now() const { return {options_.clock(), std::chrono::steady_clock::now(), random_u64()}; }
+
+  void save() {
+    if (!machine_.take_dirty()) return;
+    const Result<> stored = identity_.store_state(machine_.saved());
+    if (stored.has_error() && unsaved_.pass(std::chrono::steady_clock::now())) {
+      log::warning(Part::registration, "the registration's state could not be kept, going on with it in memory",
+                   {{"reason", stored.error().message}});
+    }
+  }
+
+  void report(const Step& step, const Outcome& outcome, State old) {
+    if (std::holds_alternative<Acknowledged>(outcome)) last_acknowledged_ = options_.clock();
+    const State state = machine_.state();
+    if (const auto* failed = std::get_if<Failed>(&outcome)) {
+      if (state != old || complaint_.pass(std::chrono::steady_clock::now())) {
+        log::warning(Part::registration, "the registry could not be asked or refused, trying again",
+                     {{"state", std::string(name(state))}, {"reason", failed->error.text()}});
+      }
+      return;
+    }
+    if (std::holds_alternative<Renewed>(outcome)) log::info(Part::registration, "certificate renewed");
+    if (step.verb == Verb::put)
+      log::debug(Part::registration, "facts stated", {{"generation", std::to_string(step.generation)}});
+    if (state != old)
+      log::info(Part::registration, std::string("now ") + std::string(name(state)), {{"node_id", identity_.node_id()}});
+  }
+
+  Options options_;
+  Identity identity_;
+  Transport transport_;
+  Machine machine_;
+  asio::steady_timer wake_;
+  Statement statement_;
+  std::optional<WallTime> last_acknowledged_;
+  std::chrono::nanoseconds key_time_{0};
+  log::Throttle complaint_{std::chrono::minutes(1)}, unsaved_{std::chrono::minutes(10)};
+  bool stopping_ = false;
+};
+
+Result<std::unique_ptr<Registration>> Registration::open(asio::io_context& context, Options options) {
+  const auto before = std::chrono::steady_clock::now();
+  Result<Identity> identity = Identity::open(options.state_dir);
+  if (identity.has_error()) return std::move(identity).error();
+  auto impl = std::make_unique<Impl>(context, std::move(options), std::move(*identity));
+  impl->set_key_time(std::chrono::steady_clock::now() - before);
+  return std::unique_ptr<Registration>(new Registration(std::move(impl)));
+}
+
+Registration::Registration(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Registration::~Registration() = default;
+asio::awaitable<void> Registration::run(std::function<void()> on_change) { return impl_->run(std::move(on_change)); }
+void Registration::stop() { impl_->stop(); }
+void Registration::set_facts(std::string bytes) { impl_->set_facts(std::move(bytes)); }
+void Registration::set_conditions(std::string bytes) { impl_->set_conditions(std::move(bytes)); }
+View Registration::view() const { return impl_->view(); }
+const std::string& Registration::node_id() const { return impl_->node_id(); }
+
+}  // namespace omnitide::registration

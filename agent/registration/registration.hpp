@@ -1,0 +1,58 @@
+// The agent's registration as a part: identity, machine and transport driven on the daemon's loop.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "agent/base/clock.hpp"
+#include "agent/base/error.hpp"
+#include "agent/registration/machine.hpp"
+
+namespace omnitide::registration {
+
+struct Options {
+  std::string state_dir, endpoint, token_file;
+  std::string hostname, agent_version, boot_id;
+  std::map<std::string, std::string> labels;
+  std::chrono::milliseconds request_timeout{10'000}, backoff_base{1'000}, backoff_cap{300'000}, start_jitter{0};
+  std::function<WallTime()> clock = wall_now;
+};
+
+struct View {  // for status
+  State state = State::unjoined;
+  std::string reason, node_id, start_id;
+  Saved saved;
+  std::optional<WallTime> certificate_expires, last_acknowledged;
+  std::chrono::milliseconds next_attempt_in{0};
+  std::chrono::nanoseconds certificate_time{0};  // spent on keys, certificates and handshakes so far
+};
+
+class Registration {
+ public:
+  // Opens or makes the identity under state_dir. An error names what an operator has to mend.
+  [[nodiscard]] static Result<std::unique_ptr<Registration>> open(boost::asio::io_context& context, Options options);
+  ~Registration();
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+
+  // Runs until stop(). `on_change` is called when the state changed, on the loop.
+  [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> on_change);
+  void stop();
+  // Serialised NodeFacts or Conditions: they are hashed, and sent when they differ from what the registry has.
+  void set_facts(std::string bytes);
+  void set_conditions(std::string bytes);
+  [[nodiscard]] View view() const;
+  [[nodiscard]] const std::string& node_id() const;
+
+ private:
+  class Impl;
+  explicit Registration(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace omnitide::registration

@@ -1,0 +1,260 @@
+#include "agent/registration/transport.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "agent/base/file.hpp"
+#include "agent/base/log.hpp"
+#include "agent/base/text.hpp"
+#include "agent/registration/join_token.hpp"
+#include "omnitide/node/v1/registration.pb.h"
+
+namespace omnitide::registration {
+
+namespace asio = boost::asio;
+namespace v1 = node::v1;
+
+namespace {
+
+constexpr std::string_view kProtobuf = "application/x-protobuf";
+constexpr std::size_t kMaxToken = 4096;
+constexpr std::chrono::hours kLongestRetryAfter{1};
+
+WallTime time_of(const google::protobuf::Timestamp& time) {
+  return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
+}
+
+Failed failed(Error error) { return Failed{.error = std::move(error), .retry_after = {}, .known_generation = {}}; }
+
+Failed failed(const io::HttpResponse& response) {
+  Failed out = failed(io::error_from_response(response));
+  if (const auto seconds = parse_number<std::uint32_t>(response.header("retry-after"))) {
+    out.retry_after = std::min<std::chrono::milliseconds>(std::chrono::seconds{*seconds}, kLongestRetryAfter);
+  }
+  out.known_generation = parse_number<std::uint64_t>(response.header("omnitide-generation"));
+  return out;
+}
+
+template <class Message>
+std::optional<Failed> read(const Result<io::HttpResponse>& response, Message& message) {
+  if (response.has_error()) return failed(response.error());
+  if (response->status != 200) return failed(*response);
+  if (message.ParseFromString(response->body)) return std::nullopt;
+  return failed(fail(Code::data_loss, "the registry's answer is not of the contract"));
+}
+
+Validity validity_of(const Identity& identity) { return identity.credentials()->validity; }
+
+std::vector<std::string> strings(const google::protobuf::RepeatedPtrField<std::string>& in) {
+  return {in.begin(), in.end()};
+}
+
+}  // namespace
+
+Transport::Transport(asio::io_context& context, Options options, Identity& identity)
+    : context_(context), options_(std::move(options)), identity_(identity) {}
+
+bool Transport::has_token() const {
+  return !options_.token_file.empty() && ::access(options_.token_file.c_str(), R_OK) == 0;
+}
+
+void Transport::close() {
+  if (client_) client_->close();
+}
+
+// A connection proves one thing for its whole life; another proof or another trust is another connection.
+Result<> Transport::use(Trust trust, const std::string& pin, WallTime judged) {
+  if (client_ && client_->connected() && trust_ == trust) return {};
+  io::ClientTlsOptions tls;
+  tls.judged_at = judged;
+  if (trust == Trust::pinned) {
+    tls.ca_pin = pin;
+  } else {
+    tls.trusted_cas = identity_.credentials()->cas;
+  }
+  if (trust == Trust::mutual) {
+    tls.certificate = identity_.credentials()->certificate;
+    tls.key = identity_.key();
+  }
+  Result<io::TlsContext> context = io::TlsContext::client(tls);
+  if (context.has_error()) return std::move(context).error();
+  client_ = std::make_unique<io::HttpClient>(
+      context_, io::ClientOptions{
+                    .endpoint = options_.endpoint, .tls = *context, .timeout = options_.timeout, .local_address = {}});
+  trust_ = trust;
+  return {};
+}
+
+asio::awaitable<Result<io::HttpResponse>> Transport::post(std::string method, std::string path, std::string body) {
+  io::HttpRequest request;
+  request.method = std::move(method);
+  request.path = std::move(path);
+  request.headers = {{"Content-Type", std::string(kProtobuf)}, {"Accept", std::string(kProtobuf)}};
+  request.body = std::move(body);
+  co_return co_await client_->send(std::move(request));
+}
+
+asio::awaitable<Result<std::string>> Transport::nonce() {
+  const bool fresh = !client_->connected();
+  const Result<io::HttpResponse> response = co_await post("POST", "/v1/nonce", {});
+  if (fresh) certificate_time_ += client_->handshake_time();
+  v1::NonceResponse answer;
+  if (const auto problem = read(response, answer)) co_return problem->error;
+  co_return answer.nonce();
+}
+
+Result<Transport::Proof> Transport::prove(const char* purpose, const std::string& nonce) {
+  const auto before = std::chrono::steady_clock::now();
+  const Result<std::string> csr = io::make_csr(identity_.key(), identity_.node_id());
+  if (csr.has_error()) return csr.error();
+  std::string text = fmt::format("omnitide.node.v1 {}", purpose);
+  text.push_back('\0');
+  text += nonce + io::sha256(*csr);
+  const Result<std::string> signature = identity_.key().sign(text);
+  if (signature.has_error()) return signature.error();
+  certificate_time_ += std::chrono::steady_clock::now() - before;
+  return Proof{*csr, *signature};
+}
+
+asio::awaitable<Outcome> Transport::join(std::shared_ptr<const Statement> statement, WallTime judged) {
+  const Result<std::string> text = read_file(options_.token_file, kMaxToken);
+  if (text.has_error()) co_return failed(text.error());
+  const Result<JoinToken> token = parse_join_token(*text);
+  if (token.has_error()) co_return failed(Error(token.error()).within(options_.token_file));
+  if (const Result<> ready = use(Trust::pinned, token->ca_pin, judged); ready.has_error())
+    co_return failed(ready.error());
+  const Result<std::string> challenge = co_await nonce();
+  if (challenge.has_error()) co_return failed(challenge.error());
+  const Result<Proof> proof = prove("join", *challenge);
+  if (proof.has_error()) co_return failed(proof.error());
+  v1::JoinRequest request;
+  request.set_token(token->credential);
+  request.set_nonce(*challenge);
+  request.set_csr_der(proof->csr);
+  request.set_signature(proof->signature);
+  request.set_boot_id(statement->incarnation.boot_id);
+  request.set_start_id(statement->incarnation.start_id);
+  request.set_hostname(statement->hostname);
+  request.mutable_labels()->insert(statement->labels.begin(), statement->labels.end());
+  const Result<io::HttpResponse> response = co_await post("POST", "/v1/join", request.SerializeAsString());
+  v1::JoinResponse answer;
+  if (auto problem = read(response, answer)) co_return std::move(*problem);
+  Joined out{.pending = answer.state() == v1::NODE_STATE_PENDING,
+             .certificate = {},
+             .server_time = time_of(answer.server_time()),
+             .poll = std::chrono::seconds{answer.poll_seconds()}};
+  if (out.pending) co_return out;
+  const Result<> stored = identity_.store_credentials(answer.certificate_der(), strings(answer.ca_certificates_der()));
+  if (stored.has_error()) {
+    log::warning(log::Part::registration, "the certificate could not be kept, going on with it in memory",
+                 {{"reason", stored.error().message}});
+    if (!identity_.credentials()) co_return failed(stored.error());
+  }
+  out.certificate = validity_of(identity_);
+  client_->close();
+  co_return out;
+}
+
+asio::awaitable<Outcome> Transport::rejoin(std::shared_ptr<const Statement> statement, WallTime judged) {
+  if (const Result<> ready = use(Trust::known_ca, {}, judged); ready.has_error()) co_return failed(ready.error());
+  const Result<std::string> challenge = co_await nonce();
+  if (challenge.has_error()) co_return failed(challenge.error());
+  const Result<Proof> proof = prove("rejoin", *challenge);
+  if (proof.has_error()) co_return failed(proof.error());
+  v1::RejoinRequest request;
+  request.set_nonce(*challenge);
+  request.set_csr_der(proof->csr);
+  request.set_signature(proof->signature);
+  request.set_expired_certificate_der(identity_.credentials()->certificate);
+  request.set_boot_id(statement->incarnation.boot_id);
+  request.set_start_id(statement->incarnation.start_id);
+  const Result<io::HttpResponse> response = co_await post("POST", "/v1/rejoin", request.SerializeAsString());
+  v1::CertificateResponse answer;
+  if (auto problem = read(response, answer)) co_return std::move(*problem);
+  const Result<> stored = identity_.store_credentials(answer.certificate_der(), strings(answer.ca_certificates_der()));
+  if (stored.has_error()) co_return failed(stored.error());
+  client_->close();
+  co_return Renewed{validity_of(identity_), time_of(answer.server_time())};
+}
+
+asio::awaitable<Outcome> Transport::renew(WallTime judged) {
+  if (const Result<> ready = use(Trust::mutual, {}, judged); ready.has_error()) co_return failed(ready.error());
+  const Result<std::string> challenge = co_await nonce();
+  if (challenge.has_error()) co_return failed(challenge.error());
+  const Result<Proof> proof = prove("renew", *challenge);
+  if (proof.has_error()) co_return failed(proof.error());
+  v1::RenewRequest request;
+  request.set_nonce(*challenge);
+  request.set_csr_der(proof->csr);
+  request.set_signature(proof->signature);
+  const Result<io::HttpResponse> response =
+      co_await post("POST", fmt::format("/v1/nodes/{}/renew", identity_.node_id()), request.SerializeAsString());
+  v1::CertificateResponse answer;
+  if (auto problem = read(response, answer)) co_return std::move(*problem);
+  const Result<> stored = identity_.store_credentials(answer.certificate_der(), strings(answer.ca_certificates_der()));
+  if (stored.has_error()) co_return failed(stored.error());
+  // The next request shows the new certificate.
+  client_->close();
+  co_return Renewed{validity_of(identity_), time_of(answer.server_time())};
+}
+
+namespace {
+
+Outcome acknowledged(const Result<io::HttpResponse>& response) {
+  v1::NodeAck answer;
+  if (auto problem = read(response, answer)) return std::move(*problem);
+  return Acknowledged{.generation = answer.generation(),
+                      .heartbeat_interval_seconds = answer.heartbeat_interval_seconds(),
+                      .send_facts = answer.send_facts(),
+                      .send_conditions = answer.send_conditions(),
+                      .renew_now = answer.renew_now(),
+                      .server_time = time_of(answer.server_time()),
+                      .desired_version = answer.desired_version(),
+                      .labels_version = answer.labels_version(),
+                      .labels = {answer.labels().begin(), answer.labels().end()}};
+}
+
+}  // namespace
+
+asio::awaitable<Outcome> Transport::put(Step step, std::shared_ptr<const Statement> statement, WallTime judged) {
+  if (const Result<> ready = use(Trust::mutual, {}, judged); ready.has_error()) co_return failed(ready.error());
+  v1::PutNodeRequest request;
+  request.set_boot_id(statement->incarnation.boot_id);
+  request.set_start_id(statement->incarnation.start_id);
+  request.set_generation(step.generation);
+  request.set_facts_sha256(statement->facts_sha256);
+  request.set_conditions_sha256(statement->conditions_sha256);
+  if (step.with_facts) request.set_facts(statement->facts);
+  if (step.with_conditions && !statement->conditions_sha256.empty()) request.set_conditions(statement->conditions);
+  request.set_agent_version(statement->agent_version);
+  request.set_hostname(statement->hostname);
+  request.mutable_labels()->insert(statement->labels.begin(), statement->labels.end());
+  const bool fresh = !client_->connected();
+  const Result<io::HttpResponse> response =
+      co_await post("PUT", fmt::format("/v1/nodes/{}", identity_.node_id()), request.SerializeAsString());
+  if (fresh) certificate_time_ += client_->handshake_time();
+  co_return acknowledged(response);
+}
+
+asio::awaitable<Outcome> Transport::heartbeat(Step step, std::shared_ptr<const Statement> statement, WallTime judged) {
+  if (const Result<> ready = use(Trust::mutual, {}, judged); ready.has_error()) co_return failed(ready.error());
+  v1::HeartbeatRequest request;
+  request.set_boot_id(statement->incarnation.boot_id);
+  request.set_start_id(statement->incarnation.start_id);
+  request.set_generation(step.generation);
+  request.set_facts_sha256(statement->facts_sha256);
+  request.set_conditions_sha256(statement->conditions_sha256);
+  const Result<io::HttpResponse> response =
+      co_await post("POST", fmt::format("/v1/nodes/{}/heartbeat", identity_.node_id()), request.SerializeAsString());
+  co_return acknowledged(response);
+}
+
+asio::awaitable<Outcome> Transport::perform(Step step, std::shared_ptr<const Statement> statement, WallTime judged) {
+  if (step.verb == Verb::join) co_return co_await join(statement, judged);
+  if (step.verb == Verb::rejoin) co_return co_await rejoin(statement, judged);
+  if (step.verb == Verb::renew) co_return co_await renew(judged);
+  if (step.verb == Verb::put) co_return co_await put(step, statement, judged);
+  co_return co_await heartbeat(step, statement, judged);
+}
+
+}  // namespace omnitide::registration
