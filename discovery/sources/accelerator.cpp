@@ -80,7 +80,8 @@ void find_nodes(Reader& reader, std::string_view class_name, std::string_view pr
     if (found.kind.empty()) found.kind = kind;
     found.name = name;
     found.bus_address = address;
-    if (found.driver.empty()) found.driver = device_text(reader.root().link_name(device + "/driver"));
+    const std::string driver = device_text(reader.root().link_name(device + "/driver"));
+    if (!driver.empty()) found.driver = driver;  // virtio_gpu rather than virtio-pci
     found.memory_bytes = memory(reader, node, device);
   }
 }

@@ -25,6 +25,7 @@ constexpr std::uint32_t kMaxFeatures = 1024;  // the kernel has 64 today
 constexpr std::uint8_t kNetdevDevGet = 1;
 constexpr std::uint16_t kNetdevIfindex = 1, kNetdevXdpFeatures = 3;
 constexpr std::size_t kMaxLinks = 4096;
+constexpr std::uint64_t kBitsPerMegabit = 1'000'000;
 
 std::string_view fixed_text(const char* data, std::size_t size) { return {data, ::strnlen(data, size)}; }
 
@@ -89,6 +90,30 @@ std::string Ethtool::driver(const std::string& link) const {
   info.cmd = ETHTOOL_GDRVINFO;
   if (!call(link, &info)) return {};
   return printable(fixed_text(info.driver, sizeof info.driver));
+}
+
+Ethtool::Speed Ethtool::speed(const std::string& link) {
+  constexpr int kMaxWords = 127;
+  std::string buffer(sizeof(ethtool_link_settings) + 3 * kMaxWords * sizeof(std::uint32_t), '\0');
+  ethtool_link_settings settings{};
+  // The first answer is minus the length of the masks and nothing else, the next one to the right length is the answer.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    settings = {};
+    settings.cmd = ETHTOOL_GLINKSETTINGS;
+    settings.link_mode_masks_nwords = mode_words_;
+    std::memcpy(buffer.data(), &settings, sizeof settings);
+    if (!call(link, buffer.data())) return {};
+    std::memcpy(&settings, buffer.data(), sizeof settings);
+    if (settings.link_mode_masks_nwords >= 0) break;
+    mode_words_ = static_cast<std::int8_t>(-settings.link_mode_masks_nwords);
+  }
+  if (settings.link_mode_masks_nwords <= 0) return {};
+  Speed out;
+  if (settings.speed != 0 && settings.speed != static_cast<std::uint32_t>(SPEED_UNKNOWN))
+    out.bits_per_second = settings.speed * kBitsPerMegabit;
+  if (settings.duplex == DUPLEX_FULL) out.duplex = "full";
+  if (settings.duplex == DUPLEX_HALF) out.duplex = "half";
+  return out;
 }
 
 std::vector<std::string> xdp_feature_names(std::uint64_t bits) {

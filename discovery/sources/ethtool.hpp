@@ -22,6 +22,11 @@ class Ethtool {
   // Names of the active features, sorted ("rx-gro", "tx-checksum-ipv4", ...); empty when the link has none to tell.
   [[nodiscard]] std::vector<std::string> offloads(const std::string& link);
   [[nodiscard]] std::string driver(const std::string& link) const;
+  struct Speed {
+    std::optional<std::uint64_t> bits_per_second;
+    std::string duplex;  // "full", "half", or empty
+  };
+  [[nodiscard]] Speed speed(const std::string& link);
 
  private:
   bool call(const std::string& link, void* data) const;
@@ -29,6 +34,7 @@ class Ethtool {
 
   UniqueFd fd_;
   std::vector<std::string> names_;  // by feature bit: the same for every link
+  std::int8_t mode_words_ = 0;      // how long the kernel's masks of link modes are, 0: not asked yet
 };
 
 // The names of set bits: "basic", "redirect", "ndo-xmit", "xsk-zerocopy", "hw-offload", "rx-sg", "ndo-xmit-sg".

@@ -71,6 +71,9 @@ std::string subvolume(const Mount& mount) {
   return std::find(mount.options.begin(), mount.options.end(), option) == mount.options.end() ? "" : mount.root;
 }
 
+// Which of several mounts of one filesystem to show: the whole before a part of it, then the shortest path.
+std::pair<bool, std::size_t> rank(const Mount& mount) { return {mount.root != "/", mount.mount_point.size()}; }
+
 }  // namespace
 
 MountTable parse_mountinfo(std::string_view text) {
@@ -106,13 +109,11 @@ std::vector<Mount> select_filesystems(std::vector<Mount> mounts) {
     by_path.insert_or_assign(mount.mount_point, std::move(mount));
   std::map<std::pair<std::string, std::string>, Mount> by_device;
   for (auto& [path, mount] : by_path) {
-    // The last use of a type that is no kernel interface: the root of a container is an overlay, the others come and
-    // go.
+    // The root of a container is an overlay; other overlays come and go with containers.
     const bool overlay = mount.type == "overlay" && path != "/";
     if (kernel_interface(mount.type) || transient_place(path) || overlay) continue;
     const auto [place, fresh] = by_device.try_emplace({mount.device_number, subvolume(mount)}, mount);
-    const std::string& kept = place->second.mount_point;
-    if (!fresh && path.size() < kept.size()) place->second = mount;
+    if (!fresh && rank(mount) < rank(place->second)) place->second = mount;
   }
   std::vector<Mount> out;
   out.reserve(by_device.size());

@@ -25,9 +25,9 @@ struct MountTable {
 // Asking such a filesystem for its size may wait for another machine or process without end.
 [[nodiscard]] bool may_hang(std::string_view type);
 
-// Filesystems with content of the node: no kernel interfaces, no mounts that container runtimes make and remove, of
-// each device one mount (btrfs: one for each subvolume), namely the one whose path is shortest, and of mounts on one
-// path the uppermost.
+// Filesystems with content of the node: no kernel interfaces, no mounts that container runtimes make and remove. Of
+// each device one mount (btrfs: one for each subvolume), the whole filesystem before a part of it, then the shortest
+// path. Of mounts on one path the uppermost.
 [[nodiscard]] std::vector<Mount> select_filesystems(std::vector<Mount> mounts);
 
 }  // namespace omnitide::discovery

@@ -109,6 +109,8 @@ Result<> NetlinkSocket::request(std::uint16_t type, std::uint16_t flags, std::st
   std::string bytes(bytes_of(header));
   bytes += payload;
   if (::send(fd_.get(), bytes.data(), bytes.size(), 0) < 0) return fail_errno(errno, "cannot send a netlink request");
+  // A dump or an acknowledged request ends in a message of its own. Not every family marks its dumps as multi-part.
+  const bool single = (flags & NLM_F_DUMP) != NLM_F_DUMP && (flags & NLM_F_ACK) == 0;
   bool changed = false;
   for (int i = 0; i < kMaxDatagrams; ++i) {
     const Result<std::string_view> datagram = receive();
@@ -125,7 +127,7 @@ Result<> NetlinkSocket::request(std::uint16_t type, std::uint16_t flags, std::st
         return {};
       }
       take(*message);
-      if ((message->flags & NLM_F_MULTI) == 0) return {};
+      if (single && (message->flags & NLM_F_MULTI) == 0) return {};
     }
     if (messages.malformed()) return fail(Code::data_loss, "a netlink answer is malformed");
   }

@@ -79,6 +79,9 @@ void read_features(const Context& context, const Link& link, NetworkInterface& o
   if (context.ethtool != nullptr) {
     out.offloads = context.ethtool->offloads(link.name);
     if (out.driver.empty()) out.driver = context.ethtool->driver(link.name);
+    Ethtool::Speed speed = context.ethtool->speed(link.name);
+    out.speed_bits_per_second = speed.bits_per_second;
+    out.duplex = std::move(speed.duplex);
   }
   if (context.xdp != nullptr) {
     const auto found = context.xdp->find(link.index);
@@ -113,10 +116,8 @@ NetworkInterface read_link(const Context& context, const Link& link) {
   if (const auto own = context.addresses.find(link.index); own != context.addresses.end()) out.addresses = own->second;
   std::string parent;
   if (!link.loopback) {
-    if (sysfs_shows(context.reader, link)) {
-      if (link.kind.empty() || !link.parent_device.empty()) parent = parent_device(context.reader.root(), link.name);
-      if (link.up) read_speed(context.reader.root(), class_folder(link.name), out);
-    }
+    const bool has_device = link.kind.empty() || !link.parent_device.empty();
+    if (has_device && sysfs_shows(context.reader, link)) parent = parent_device(context.reader.root(), link.name);
     read_parent(context.reader, parent, out);
     read_features(context, link, out);
   }

@@ -31,13 +31,13 @@ constexpr MetricDescriptor kZoneTemperature{"node_thermal_zone_temp", "celsius",
 // hwmon counts in thousandths, power in millionths.
 struct Channel {
   std::string_view prefix, suffix;
-  double scale;
+  double divisor;
   MetricDescriptor descriptor;
 };
 constexpr std::array<Channel, 8> kChannels{{
     {"temp",
      "_input",
-     1e-3,
+     1e3,
      {"node_hwmon_temp_celsius", "celsius", "Hardware monitor for temperature (input)", MetricType::gauge, kSensor}},
     {"fan",
      "_input",
@@ -45,30 +45,30 @@ constexpr std::array<Channel, 8> kChannels{{
      {"node_hwmon_fan_rpm", "", "Hardware monitor for fan revolutions per minute (input)", MetricType::gauge, kSensor}},
     {"in",
      "_input",
-     1e-3,
+     1e3,
      {"node_hwmon_in_volts", "volts", "Hardware monitor for voltage (input)", MetricType::gauge, kSensor}},
     {"curr",
      "_input",
-     1e-3,
+     1e3,
      {"node_hwmon_curr_amps", "amperes", "Hardware monitor for current (input)", MetricType::gauge, kSensor}},
     {"power",
      "_input",
-     1e-6,
+     1e6,
      {"node_hwmon_power_watt", "watts", "Hardware monitor for power usage in watts (input)", MetricType::gauge,
       kSensor}},
     {"power",
      "_average",
-     1e-6,
+     1e6,
      {"node_hwmon_power_average_watt", "watts", "Hardware monitor power usage in watts (average)", MetricType::gauge,
       kSensor}},
     {"energy",
      "_input",
-     1e-6,
+     1e6,
      {"node_hwmon_energy_joule_total", "joules", "Hardware monitor for joules used so far (input)", MetricType::counter,
       kSensor}},
     {"humidity",
      "_input",
-     1e-3,
+     1e3,
      {"node_hwmon_humidity", "ratio", "Hardware monitor for humidity (input)", MetricType::gauge, kSensor}},
 }};
 
@@ -169,7 +169,7 @@ void read_hwmon(Reader& reader, std::vector<model::SensorDevice>& out, std::vect
         break;
       }
       if (const auto value = reading(reader.root(), fmt::format("{}/{}", folder, file)))
-        samples.push_back({&channel->descriptor, {label, sensor}, *value * channel->scale});
+        samples.push_back({&channel->descriptor, {label, sensor}, *value / channel->divisor});
       if (chip.channels.empty() || chip.channels.back() != sensor) chip.channels.push_back(std::move(sensor));
     }
     out.push_back(std::move(chip));
