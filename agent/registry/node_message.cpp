@@ -1,0 +1,92 @@
+#include "agent/registry/node_message.hpp"
+
+#include <fmt/format.h>
+
+#include "agent/base/text.hpp"
+#include "agent/registry/handlers.hpp"
+#include "agent/registry/labels.hpp"
+#include "agent/registry/wire.hpp"
+
+namespace omnitide::registry {
+
+namespace {
+
+void set_map(google::protobuf::Map<std::string, std::string>* out, const Labels& labels) {
+  for (const auto& [key, value] : labels)
+    (*out)[key] = value;
+}
+
+}  // namespace
+
+v1::Node node_message(const Context& context, const NodeRecord& node) {
+  v1::Node out;
+  out.set_node_id(node.node_id);
+  out.set_hostname(node.hostname);
+  out.set_state(static_cast<v1::NodeState>(node.state));
+  out.set_state_reason(node.state_reason);
+  out.set_online(node.state == State::approved && context.now() - node.last_seen < 3 * context.heartbeat_interval());
+  set_time(out.mutable_joined(), node.joined);
+  set_time(out.mutable_last_seen(), node.last_seen);
+  out.set_boot_id(node.boot_id);
+  out.set_start_id(node.start_id);
+  out.set_generation(node.generation);
+  out.set_facts_sha256(node.facts_sha256);
+  out.set_agent_version(node.agent_version);
+  set_map(out.mutable_labels(), effective_labels(node.agent_labels, node.token_labels, node.registry_labels));
+  set_map(out.mutable_registry_labels(), decode_labels(node.registry_labels));
+  if (node.certificate_expires != WallTime{}) set_time(out.mutable_certificate_expires(), node.certificate_expires);
+  out.set_token_id(node.token_id);
+  out.set_resource_version(node.resource_version);
+  out.set_replaces(node.replaces);
+  return out;
+}
+
+v1::Token token_message(const TokenRecord& token) {
+  v1::Token out;
+  out.set_token_id(token.token_id);
+  out.set_approve(token.approve == Approve::manual ? v1::APPROVAL_MODE_MANUAL : v1::APPROVAL_MODE_AUTO);
+  out.set_uses(token.uses);
+  out.set_used(token.used);
+  set_time(out.mutable_expires(), token.expires);
+  set_time(out.mutable_created(), token.created);
+  set_map(out.mutable_labels(), decode_labels(token.labels));
+  out.set_comment(token.comment);
+  out.set_revoked(token.revoked);
+  return out;
+}
+
+v1::Operator operator_message(const OperatorRecord& record) {
+  v1::Operator out;
+  out.set_serial(record.serial);
+  out.set_name(record.name);
+  set_time(out.mutable_issued(), record.issued);
+  set_time(out.mutable_expires(), record.expires);
+  out.set_revoked(record.revoked);
+  return out;
+}
+
+Result<NodeFilter> NodeFilter::of(const io::HttpRequest& request) {
+  NodeFilter out;
+  Result<Selector> selector = Selector::parse(query(request, "labelSelector"));
+  if (selector.has_error()) return std::move(selector).error();
+  out.selector_ = std::move(*selector);
+  const std::string word = to_lower(query(request, "state"));
+  if (word.empty()) return out;
+  for (const auto& [name, state] : {std::pair{"pending", State::pending}, std::pair{"approved", State::approved},
+                                    std::pair{"quarantined", State::quarantined}, std::pair{"banned", State::banned}}) {
+    if (word == name) out.state_ = state;
+  }
+  if (!out.state_) {
+    return invalid("state", fmt::format("\"{}\" is not a state", printable(word, 40)))
+        .with_hint("pending, approved, quarantined or banned");
+  }
+  return out;
+}
+
+bool NodeFilter::takes(const NodeRecord& node) const {
+  if (state_ && node.state != *state_) return false;
+  if (selector_.empty()) return true;
+  return selector_.matches(effective_labels(node.agent_labels, node.token_labels, node.registry_labels));
+}
+
+}  // namespace omnitide::registry
