@@ -119,14 +119,6 @@ Attempt try_hash_of_maps() {
   return outer ? Attempt{} : failed(error, "create map");
 }
 
-Attempt try_struct_ops(std::uint32_t btf_id, std::uint32_t value_bytes) {
-  bpf_map_create_opts options = map_options();
-  options.btf_vmlinux_value_type_id = btf_id;
-  int error = 0;
-  const UniqueFd map = create_map(BPF_MAP_TYPE_STRUCT_OPS, 4, value_bytes, 1, options, error);
-  return map ? Attempt{} : failed(error, "create map");
-}
-
 // A map whose value holds a struct bpf_timer, which the kernel knows by its BTF, and a program that starts it.
 Attempt try_timer() {
   const std::unique_ptr<btf, decltype(&btf__free)> types(btf__new_empty(), &btf__free);

@@ -34,7 +34,6 @@ struct ProgramKind {
 [[nodiscard]] Attempt try_map(bpf_map_type type, std::uint32_t key_bytes, std::uint32_t value_bytes,
                               std::uint32_t entries, std::uint32_t flags = 0);
 [[nodiscard]] Attempt try_hash_of_maps();
-[[nodiscard]] Attempt try_struct_ops(std::uint32_t btf_id, std::uint32_t value_bytes);
 [[nodiscard]] Attempt try_timer();
 [[nodiscard]] Attempt try_test_run();
 // Attaches to a tracepoint of the kernel by name; by BTF when `name` is empty.

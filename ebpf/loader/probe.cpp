@@ -43,7 +43,6 @@ class Prober {
   [[nodiscard]] Attempt traced(bpf_prog_type type, bpf_attach_type attach, const char* name, std::uint32_t kind,
                                const std::function<Attempt(const ProgramKind&)>& attempt);
   [[nodiscard]] Attempt security_hook();
-  [[nodiscard]] Attempt struct_ops();
 
   const std::uint64_t held_ = effective_capabilities();
   std::unique_ptr<btf, decltype(&btf__free)> types_{nullptr, &btf__free};
@@ -118,15 +117,6 @@ void Prober::network(const NetworkAttempts& attached) {
   add("cgroup_sock_addr", try_load({.type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR, .attach = BPF_CGROUP_INET4_CONNECT}),
       kNetwork);
   add("sockops", try_load({.type = BPF_PROG_TYPE_SOCK_OPS, .attach = BPF_CGROUP_SOCK_OPS}), kNetwork);
-  add("struct_ops", struct_ops(), kNetwork);
-}
-
-Attempt Prober::struct_ops() {
-  const std::uint32_t id = type_id("bpf_struct_ops_tcp_congestion_ops", BTF_KIND_STRUCT);
-  if (id == 0 && types_) return {0, "the kernel has no struct_ops for congestion control"};
-  if (id == 0 && missing_capabilities(held_, kBpf).empty()) return {0, "the kernel has no BTF"};
-  const btf_type* type = id == 0 ? nullptr : btf__type_by_id(types_.get(), id);
-  return try_struct_ops(id, type == nullptr ? 4 : type->size);
 }
 
 void Prober::tracing() {
