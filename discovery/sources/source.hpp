@@ -1,6 +1,6 @@
-// What every reader of a kernel surface looks like. A reader is pure in its root: it reads files under it (and, when the
-// root is the machine itself, makes the system calls its page in docs/facts.md names), keeps no state, and may run on any
-// thread.
+// What every reader of a kernel surface looks like. A reader is pure in its root: it reads files under it (and, when
+// the root is the machine itself, makes the system calls its page in docs/facts.md names), keeps no state, and may run
+// on any thread.
 #pragma once
 
 #include <chrono>
@@ -28,11 +28,11 @@ struct Report {
 };
 
 struct Source {
-  std::string_view name;                        // "cpu", "block", ...: static storage
-  std::chrono::milliseconds deadline{1000};     // a read that takes longer is reported as failed
-  std::vector<std::string_view> subsystems{};   // uevent subsystems whose events ask for a new read
-  bool on_rtnetlink = false;                    // link, address or carrier changes ask for a new read
-  bool on_mounts = false;                       // a change of /proc/self/mountinfo asks for a new read
+  std::string_view name;                            // "cpu", "block", ...: static storage
+  std::chrono::milliseconds deadline{1000};         // a read that takes longer is reported as failed
+  std::vector<std::string_view> subsystems{};       // uevent subsystems whose events ask for a new read
+  bool on_rtnetlink = false;                        // link, address or carrier changes ask for a new read
+  bool on_mounts = false;                           // a change of /proc/self/mountinfo asks for a new read
   std::function<Result<Report>(const Root&)> read;  // an error: nothing could be read at all
 };
 
