@@ -101,7 +101,9 @@ void read_identity(Reader& reader, const std::string& folder, const std::vector<
   };
   const std::string& transport = disk.transport;
   if (has("wwid")) disk.wwn = device_text(reader.attribute(folder + "/wwid"));
-  if (has("serial")) disk.serial = device_text(reader.attribute(folder + "/serial"));
+  // The kernel asks a virtio disk for its serial by a request in the disk's queue; udev has asked before.
+  if (transport == "virtio") disk.serial = udev_property(udev_record(reader, uevent_of(reader, folder)), "ID_SERIAL");
+  if (has("serial") && disk.serial.empty()) disk.serial = device_text(reader.attribute(folder + "/serial"));
   if (!has("device")) return;
   if (transport == "mmc") {
     disk.model = device_text(reader.attribute(folder + "/device/name"));

@@ -106,6 +106,15 @@ TEST_CASE("a virtio disk tells serial and transport; a loop device its backing f
   CHECK(device(reading, "loop0").read_only);
 }
 
+TEST_CASE("a virtio disk is not asked for a serial that udev knows") {
+  TempTree tree("vm-virtio");
+  tree.fifo("sys/devices/pci0000:00/0000:00:02.0/virtio1/block/vda/serial");
+  tree.file("run/udev/data/b254:0", "S:disk/by-id/virtio-known\nE:ID_SERIAL=known\n");
+  const Reading reading = read_source(discovery::block_source(), tree.root());
+  CHECK(device(reading, "vda").serial == "known");
+  CHECK(reading.problems.empty());
+}
+
 TEST_CASE("loop, ram and zram devices without a size are no facts, those with one are") {
   const Reading reading = read_source(discovery::block_source(), fixture("vm-virtio"));
   CHECK_FALSE(has(reading.facts.storage.devices, &BlockDevice::name, "loop1"));
