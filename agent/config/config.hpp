@@ -31,6 +31,7 @@ struct RegistrationConfig {
   std::chrono::milliseconds request_timeout{10'000};
   std::chrono::milliseconds backoff_base{1'000};
   std::chrono::milliseconds backoff_cap{300'000};
+  std::chrono::milliseconds start_jitter{5'000};  // the first request waits up to this; none for an embedded registry
 };
 
 struct DiscoveryConfig {

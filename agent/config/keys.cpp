@@ -120,6 +120,12 @@ constexpr std::array kKeys{
     Key{"registration.backoff_cap", "duration, 1s to 1h", "The longest wait after a failed request.", "", "", true,
         false, [](Config& c, const Value& v, Problems& p) { read_duration(v, 1s, 1h, c.registration.backoff_cap, p); },
         [](const Config& c) { return show(c.registration.backoff_cap); }},
+    Key{"registration.start_jitter", "duration, 0s to 10m",
+        "The first request after a start waits a random time up to this, so that a fleet that starts together does not "
+        "knock together. An embedded registry is asked at once.",
+        "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_duration(v, 0ms, 10min, c.registration.start_jitter, p); },
+        [](const Config& c) { return show(c.registration.start_jitter); }},
     Key{"discovery.enabled", "boolean", "Hardware discovery.", "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.discovery.enabled, p); },
         [](const Config& c) { return show(c.discovery.enabled); }},

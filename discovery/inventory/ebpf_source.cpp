@@ -11,6 +11,7 @@ Source ebpf_source(std::string cache_file, bool force) {
   Source source;
   source.name = "ebpf";
   source.deadline = std::chrono::milliseconds(5000);
+  source.background = true;
   source.read = [cache_file = std::move(cache_file), force](const Root& root) -> Result<Report> {
     if (!root.is_machine()) return Report{};
     const std::string boot_id = root.attribute("/proc/sys/kernel/random/boot_id");

@@ -31,6 +31,7 @@ struct Source {
   std::string_view name;                            // "cpu", "block", ...: static storage
   std::chrono::milliseconds deadline{1000};         // a read that takes longer is reported as failed
   std::vector<std::string_view> subsystems{};       // uevent subsystems whose events ask for a new read
+  bool background = false;                          // slow to read the first time: readiness does not wait for it
   bool on_rtnetlink = false;                        // link, address or carrier changes ask for a new read
   bool on_mounts = false;                           // a change of /proc/self/mountinfo asks for a new read
   std::function<Result<Report>(const Root&)> read;  // an error: nothing could be read at all

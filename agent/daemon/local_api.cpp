@@ -1,0 +1,104 @@
+#include "agent/daemon/local_api.hpp"
+
+#include <unistd.h>
+
+#include "agent/codec/json.hpp"
+#include "omnitide/node/v1/local.pb.h"
+
+namespace omnitide::daemon {
+
+namespace asio = boost::asio;
+namespace v1 = node::v1;
+
+namespace {
+
+constexpr std::string_view kProtobuf = "application/x-protobuf";
+constexpr std::chrono::hours kLongestLevel{24 * 7};
+
+io::HttpResponse message(const io::HttpRequest& request, const google::protobuf::Message& body) {
+  io::HttpResponse out;
+  const bool binary = request.header("accept") == kProtobuf;
+  out.content_type = binary ? std::string(kProtobuf) : "application/json";
+  out.body = binary ? body.SerializeAsString() : codec::to_json(body) + "\n";
+  return out;
+}
+
+std::optional<io::HttpResponse> only_root(const io::HttpRequest& request) {
+  const auto uid = request.peer->uid;
+  if (uid && (*uid == 0 || *uid == ::geteuid())) return std::nullopt;
+  return io::error_response(
+      fail(Code::permission_denied, "this changes the agent and is for root").with_hint("run it with sudo"));
+}
+
+Result<> set_level(const io::HttpRequest& request, const LocalSources& sources) {
+  v1::LogLevelRequest in;
+  if (request.header("content-type") == kProtobuf) {
+    if (!in.ParseFromString(request.body)) return fail(Code::invalid_argument, "the body is no LogLevelRequest");
+  } else if (const Result<> parsed = codec::from_json(request.body, in); parsed.has_error()) {
+    return parsed.error();
+  }
+  const auto part = log::part_from(in.part());
+  const auto level = log::level_from(in.level());
+  if (!part)
+    return Error{.code = Code::invalid_argument,
+                 .message = "there is no part \"" + in.part() + "\"",
+                 .field = "part",
+                 .hint = "the parts are in `omnitide-agent status`"};
+  if (!level)
+    return Error{.code = Code::invalid_argument,
+                 .message = "there is no level \"" + in.level() + "\"",
+                 .field = "level",
+                 .hint = "debug, info, warning or error"};
+  const std::chrono::seconds duration{in.seconds()};
+  if (duration > kLongestLevel)
+    return Error{.code = Code::invalid_argument,
+                 .message = "a level is set for seven days at the longest",
+                 .field = "seconds",
+                 .hint = {}};
+  sources.set_log_level(*part, *level, duration);
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context, const std::string& socket_path,
+                                                       LocalSources given) {
+  const auto sources = std::make_shared<const LocalSources>(std::move(given));
+  std::vector<io::Route> routes(3);
+  routes[0] = {.method = "GET",
+               .pattern = "/v1/status",
+               .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                 v1::Status body;
+                 sources->status(body);
+                 co_return message(request, body);
+               },
+               .body_limit = 0};
+  routes[1] = {.method = "GET",
+               .pattern = "/v1/facts",
+               .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                 v1::Discovery body;
+                 sources->discovery(body);
+                 co_return message(request, body);
+               },
+               .body_limit = 0};
+  routes[2] = {.method = "POST",
+               .pattern = "/v1/log-level",
+               .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                 const Result<> set = set_level(request, *sources);
+                 if (set.has_error()) co_return io::error_response(set.error());
+                 io::HttpResponse done;
+                 done.content_type = "application/json";
+                 done.body = "{}\n";
+                 co_return done;
+               },
+               .body_limit = 4096,
+               .guard = only_root};
+  io::ServerLimits limits;
+  limits.connections = 64;
+  auto server = std::make_unique<io::HttpServer>(context, std::move(routes), limits);
+  if (Result<> listening = server->listen_unix(socket_path, 0660); listening.has_error())
+    return std::move(listening).error();
+  return server;
+}
+
+}  // namespace omnitide::daemon

@@ -1,0 +1,31 @@
+// The agent's own API on RUN_DIR/agent.sock: HTTP, JSON or protobuf. Its group reads; what changes something needs uid
+// 0 or the agent's own user, by SO_PEERCRED.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/base/log.hpp"
+#include "agent/io/http_server.hpp"
+
+namespace omnitide::node::v1 {
+class Discovery;
+class Status;
+}  // namespace omnitide::node::v1
+
+namespace omnitide::daemon {
+
+struct LocalSources {
+  std::function<void(node::v1::Status&)> status;
+  std::function<void(node::v1::Discovery&)> discovery;
+  std::function<void(log::Part, log::Level, std::chrono::seconds)> set_log_level;
+};
+
+// Listens at once; the server lives as long as the returned object.
+[[nodiscard]] Result<std::unique_ptr<io::HttpServer>> open_local_api(boost::asio::io_context& context,
+                                                                     const std::string& socket_path,
+                                                                     LocalSources sources);
+
+}  // namespace omnitide::daemon

@@ -1,0 +1,49 @@
+// The HTTP endpoint for monitoring: /healthz, /readyz, /metrics and a short page at "/". On loopback by default;
+// elsewhere with TLS and authentication.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/config/config.hpp"
+#include "agent/io/http_server.hpp"
+#include "agent/io/worker_pool.hpp"
+#include "agent/metrics/authenticator.hpp"
+#include "agent/metrics/web_config.hpp"
+#include "agent/model/sample.hpp"
+
+namespace omnitide::daemon {
+
+class Web {
+ public:
+  struct Sources {
+    std::function<std::vector<model::Sample>()> samples;
+    std::function<std::string()> not_ready_because;  // empty: ready
+    std::function<std::string()> summary;            // the text at "/"
+  };
+  [[nodiscard]] static Result<std::unique_ptr<Web>> open(boost::asio::io_context& context, io::WorkerPool& pool,
+                                                         const config::HttpConfig& config, Sources sources);
+  void stop() { server_->stop(); }
+  [[nodiscard]] std::vector<std::string> urls() const { return urls_; }
+
+ private:
+  Web(io::WorkerPool& pool, config::HttpConfig config, Sources sources)
+      : pool_(pool), config_(std::move(config)), sources_(std::move(sources)) {}
+  [[nodiscard]] std::vector<io::Route> routes();
+  [[nodiscard]] boost::asio::awaitable<io::HttpResponse> authenticated(io::HttpRequest& request,
+                                                                       std::function<io::HttpResponse()> answer);
+  [[nodiscard]] io::HttpResponse finish(io::HttpResponse response) const;
+
+  io::WorkerPool& pool_;
+  config::HttpConfig config_;
+  Sources sources_;
+  metrics::WebConfig web_;
+  std::shared_ptr<metrics::Authenticator> authenticator_;
+  std::unique_ptr<io::HttpServer> server_;
+  std::vector<std::string> urls_;
+};
+
+}  // namespace omnitide::daemon
