@@ -1,0 +1,86 @@
+# shellcheck shell=bash
+# Debian's packages: what each command needs, and installing what is missing. Nothing missing: apt is not called.
+
+# shellcheck disable=SC2034  # used by dev and the other files of this folder
+{
+  BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates boost libprotobuf-dev protobuf-compiler
+    libfmt-dev libsystemd-dev libssl-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libbpf-dev libelf-dev zlib1g-dev
+    libzstd-dev libcrypt-dev)
+  TEST_PACKAGES=(catch2 iproute2 procps curl openssl jq lshw mount)
+  CHECK_PACKAGES=(clang-format-14 shellcheck)
+  FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
+}
+
+# Debian 12's default Boost is 1.74; it has 1.81 beside it. Newer distributions have a newer default.
+boost_package() {
+  local id='' version_id=''
+  # shellcheck source=/dev/null
+  id="$(. /etc/os-release && printf '%s' "${ID:-}")" version_id="$(. /etc/os-release && printf '%s' "${VERSION_ID:-}")"
+  if [[ "$id" == debian && "$version_id" == 12 ]]; then echo libboost1.81-dev; else echo libboost-dev; fi
+}
+
+# Prints those of the named packages that are not installed.
+missing_packages() {
+  local name names=() installed
+  for name in "$@"; do
+    if [[ $name == boost ]]; then name="$(boost_package)"; fi
+    names+=("$name")
+  done
+  # shellcheck disable=SC2016  # dpkg-query's own format
+  installed="$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${names[@]}" 2>/dev/null || true)"
+  for name in "${names[@]}"; do
+    grep -qx -- "$name installed" <<<"$installed" || printf '%s\n' "$name"
+  done
+}
+
+# Installs the packages that are missing, or says what to type and goes on: perhaps they came another way.
+need_packages() {
+  local missing as_root=()
+  if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    warn "No apt here: the packages named in .ci/lib/packages.sh must be present under this system's names."
+    return
+  fi
+  mapfile -t missing < <(missing_packages "$@")
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  if [[ "$(id -u)" != 0 ]]; then
+    if command -v sudo >/dev/null && { [[ -t 0 ]] || sudo -n true 2>/dev/null; }; then
+      as_root=(sudo)
+    else
+      warn "Missing packages, and neither root nor sudo to install them. As root:"
+      warn "  apt-get install -y --no-install-recommends ${missing[*]}"
+      return 0
+    fi
+  fi
+  install_packages "${missing[@]}"
+}
+
+# Uses the caller's as_root and missing.
+install_packages() {
+  local log="$STATE/log/apt.log"
+  mkdir -p "$STATE/log"
+  step "Installing ${#missing[@]} Debian packages (log: ${log#"$ROOT/"})"
+  note "${missing[*]}" | fold -s -w 110
+  if [[ ! -e "$STATE/apt-updated" ]] || [[ -z "$(find "$STATE/apt-updated" -mmin -1440)" ]]; then
+    apt_get "$log" update || fail "apt-get update failed; see ${log#"$ROOT/"}: $(tail -n 1 "$log")"
+    touch "$STATE/apt-updated"
+  fi
+  apt_get "$log" install --no-install-recommends "$@" || fail "apt-get install failed: $(grep '^E:' "$log" | tail -n 2)"
+}
+
+# apt-get with its progress as one line a fifth; its words go to the log.
+apt_get() {
+  local log="$1" kind _ percent said=-1
+  shift
+  {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Status-Fd=3 -o Dpkg::Use-Pty=0 \
+      -o DPkg::Lock::Timeout=120 "$@" 3>&1 >>"$log" 2>&1 </dev/null || echo failed::100:
+  } | while IFS=: read -r kind _ percent _; do
+    percent="${percent%%.*}"
+    if [[ $kind == failed ]]; then exit 1; fi
+    if [[ $kind != dlstatus && $kind != pmstatus || ! $percent =~ ^[0-9]+$ ]]; then continue; fi
+    if ((percent / 20 != said)); then
+      said=$((percent / 20))
+      if [[ $kind == dlstatus ]]; then note "  fetching ${percent}%"; else note "  installing ${percent}%"; fi
+    fi
+  done
+}

@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# ./dev run: the agent with the embedded registry on loopback, everything below .omnitide/.
+
+# The socket's path must fit into sockaddr_un: a clone in a very deep folder keeps its socket elsewhere.
+run_dir() {
+  if ((${#STATE} + 4 <= 96)); then
+    printf '%s/run' "$STATE"
+  else
+    printf '%s/omnitide-%s' "${XDG_RUNTIME_DIR:-/tmp}" "$(printf '%s' "$STATE" | sha256sum | head -c 16)"
+  fi
+}
+
+AGENT="$ROOT/build/release/bin/omnitide-agent"
+RUN_DIR="$(run_dir)"
+
+running() { [[ -x "$AGENT" ]] && "$AGENT" status --run-dir "$RUN_DIR" -o json >/dev/null 2>&1; }
+
+# Values of ./dev run; what the caller's environment names wins.
+export_configuration() {
+  export OMNITIDE_PATHS_STATE_DIR="${OMNITIDE_PATHS_STATE_DIR:-$STATE/state}"
+  export OMNITIDE_PATHS_RUN_DIR="${OMNITIDE_PATHS_RUN_DIR:-$RUN_DIR}"
+  export OMNITIDE_REGISTRY_EMBEDDED="${OMNITIDE_REGISTRY_EMBEDDED:-true}"
+  RUN_DIR="$OMNITIDE_PATHS_RUN_DIR"
+}
+
+# Waits until the agent is ready; returns 1 when it ended or took longer than 30 s.
+wait_ready() {
+  local pid="$1" deadline=$((SECONDS + 30))
+  while ((SECONDS < deadline)); do
+    kill -0 "$pid" 2>/dev/null || return 1
+    if [[ -S "$RUN_DIR/agent.sock" ]] && "$AGENT" status --run-dir "$RUN_DIR" -o json 2>/dev/null | grep -qE '"ready": ?true'; then
+      return 0
+    fi
+    sleep 0.03
+  done
+  return 1
+}
+
+command_run() {
+  local log="$STATE/log/agent.log" agent_pid=0 follower=0 begin stopping='' status=0
+  begin="$(now_ms)"
+  need_packages "${BUILD_PACKAGES[@]}"
+  build release omnitide-agent omnitide-registry
+  export_configuration
+  (umask 077 && mkdir -p "$STATE/state" "$STATE/log" "$RUN_DIR") || fail "cannot write below .omnitide/ (made by another user?)"
+  if running; then fail "an agent is running here already: $AGENT status --run-dir $RUN_DIR"; fi
+  ((($(now_ms) - begin) < 3000)) || begin="$(now_ms)"
+
+  # The agent ends with this script, however that ends; a terminal's Ctrl-C reaches this script alone.
+  setsid setpriv --pdeathsig TERM "$AGENT" run "$@" >"$log" 2>&1 </dev/null &
+  agent_pid=$!
+  trap 'stopping=yes' INT TERM HUP
+  if wait_ready "$agent_pid"; then
+    show_node "$(($(now_ms) - begin))"
+    tail -n 0 -F -q -s 0.2 "$log" &
+    follower=$!
+    wait "$agent_pid" || status=$?
+  elif [[ -z "$stopping" ]]; then
+    warn "The agent is not ready. What it said (${log#"$ROOT/"}):"
+    tail -n 15 "$log" >&2
+    "$AGENT" status --run-dir "$RUN_DIR" 2>/dev/null >&2 || true
+    status=1
+  fi
+  end_agent
+}
+
+# Uses the caller's variables.
+end_agent() {
+  trap '' INT TERM HUP
+  if [[ -n "$stopping" ]]; then
+    status=0
+    note ''
+    note "Ending the agent"
+  fi
+  kill -TERM "$agent_pid" 2>/dev/null || true
+  local code=0
+  wait "$agent_pid" 2>/dev/null || code=$?
+  if ((follower)); then kill "$follower" 2>/dev/null && wait "$follower" 2>/dev/null; fi
+  if [[ -n "$stopping" ]] && ((code != 0 && code != 127 && code != 143)); then status=$code; fi
+  exit "$status"
+}
+
+show_node() {
+  local omnitide="${AGENT#"$ROOT/"}" where="--run-dir ${RUN_DIR#"$ROOT/"}"
+  "$AGENT" status --run-dir "$RUN_DIR" || true
+  cat <<TEXT
+Up in $1 ms. State: ${STATE#"$ROOT/"}/, log: .omnitide/log/agent.log. Next:
+  $omnitide discover $where          all that was found; -o json|yaml|labels
+  $omnitide doctor $where            what works here, what is missing
+  $omnitide registry nodes $where    the registry's view
+  curl -s http://127.0.0.1:9797/metrics
+Ctrl-C ends the agent. What it logs follows.
+TEXT
+}
