@@ -60,6 +60,12 @@ void DiscoveryPart::stop() {
     descriptor->cancel(ignored);
 }
 
+void DiscoveryPart::set_timing(std::chrono::milliseconds refresh_interval, std::chrono::milliseconds debounce) {
+  options_.refresh_interval = refresh_interval;
+  debouncer_ = discovery::Debouncer(debounce);
+  refresh_timer_.cancel();  // the loop starts anew with the new interval
+}
+
 void DiscoveryPart::open_monitors() {
   if (Result<discovery::UeventMonitor> monitor = discovery::UeventMonitor::open(); monitor.has_value()) {
     asio::co_spawn(context_, hear_uevents(std::move(*monitor)), asio::detached);

@@ -92,6 +92,11 @@ void Machine::set_conditions(std::string sha256) {
   changed_ = dirty_ = true;
 }
 
+void Machine::set_backoff(milliseconds base, milliseconds cap) {
+  backoff_ = Backoff(base, cap);
+  renew_backoff_ = Backoff(base, cap);
+}
+
 bool Machine::unacknowledged() const {
   return !introduced_ || send_facts_ || send_conditions_ || saved_.acknowledged_generation < saved_.generation;
 }

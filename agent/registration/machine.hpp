@@ -102,6 +102,9 @@ class Machine {
   // The SHA-256 of the bytes as they would be sent. A change raises the generation and asks for a PUT at once.
   void set_facts(std::string sha256);
   void set_conditions(std::string sha256);
+  // The node has something else to say of itself than facts and conditions: state it again.
+  void introduce_again() { introduced_ = false; }
+  void set_backoff(std::chrono::milliseconds base, std::chrono::milliseconds cap);
   void set_has_token(bool has_token) { settings_.has_token = has_token; }
 
   // True once when `saved()` has to reach the disk; ask after each call that may change it, before acting on next().

@@ -57,6 +57,14 @@ class Registration::Impl {
     transport_.close();
   }
 
+  void adjust(const Adjustable& next) {
+    transport_.set_options({options_.endpoint, next.token_file, next.request_timeout});
+    machine_.set_backoff(next.backoff_base, next.backoff_cap);
+    if (statement_.labels != next.labels) machine_.introduce_again();
+    statement_.labels = next.labels;
+    wake_.cancel();
+  }
+
   void stop() {
     stopping_ = true;
     wake_.cancel();
@@ -151,6 +159,7 @@ Result<std::unique_ptr<Registration>> Registration::open(asio::io_context& conte
 Registration::Registration(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Registration::~Registration() = default;
 asio::awaitable<void> Registration::run(std::function<void()> on_change) { return impl_->run(std::move(on_change)); }
+void Registration::adjust(const Adjustable& next) { impl_->adjust(next); }
 void Registration::stop() { impl_->stop(); }
 void Registration::set_facts(std::string bytes) { impl_->set_facts(std::move(bytes)); }
 void Registration::set_conditions(std::string bytes) { impl_->set_conditions(std::move(bytes)); }

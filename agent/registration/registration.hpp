@@ -23,6 +23,13 @@ struct Options {
   std::function<WallTime()> clock = wall_now;
 };
 
+// What a reload may change.
+struct Adjustable {
+  std::string token_file;
+  std::map<std::string, std::string> labels;
+  std::chrono::milliseconds request_timeout{10'000}, backoff_base{1'000}, backoff_cap{300'000};
+};
+
 struct View {  // for status
   State state = State::unjoined;
   std::string reason, node_id, start_id;
@@ -43,6 +50,7 @@ class Registration {
   // Runs until stop(). `on_change` is called when the state changed, on the loop.
   [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> on_change);
   void stop();
+  void adjust(const Adjustable& next);
   // Serialised NodeFacts or Conditions: they are hashed, and sent when they differ from what the registry has.
   void set_facts(std::string bytes);
   void set_conditions(std::string bytes);

@@ -40,6 +40,7 @@ class Transport {
   [[nodiscard]] bool has_token() const;
   // Time spent on the join's keys, certificates and TLS handshakes in this process.
   [[nodiscard]] std::chrono::nanoseconds certificate_time() const { return certificate_time_; }
+  void set_options(Options options) { options_ = std::move(options); }
   void close();
 
  private:

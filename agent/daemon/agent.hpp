@@ -1,0 +1,71 @@
+// The running agent: its parts and what goes from one to the other. Inside of the room.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "agent/config/load.hpp"
+#include "agent/daemon/discovery_part.hpp"
+#include "agent/daemon/log_levels.hpp"
+#include "agent/daemon/log_sinks.hpp"
+#include "agent/daemon/notifier.hpp"
+#include "agent/daemon/parts.hpp"
+#include "agent/daemon/report.hpp"
+#include "agent/daemon/web.hpp"
+#include "agent/io/http_server.hpp"
+#include "agent/io/worker_pool.hpp"
+#include "agent/registration/registration.hpp"
+#include "agent/registry/registry.hpp"
+
+namespace omnitide::daemon {
+
+class Agent {
+ public:
+  Agent(config::LoadOptions options, config::Config config, std::shared_ptr<EventRing> ring, SteadyTime started);
+  // Starts every part that is enabled. An error: nothing can work (the local API cannot listen).
+  [[nodiscard]] Result<> start();
+  void run();  // until a signal ends it
+
+ private:
+  void start_registry();
+  void start_registration();
+  void start_discovery();
+  Result<> start_local_api();
+  void start_web();
+  void wait_for_signal();
+  void reload();
+  void stop(int signal_number);
+  void facts_changed();
+  void state_changed();
+  [[nodiscard]] std::string not_ready_because() const;
+  [[nodiscard]] Snapshot snapshot();
+  [[nodiscard]] std::vector<model::Sample> samples();
+  [[nodiscard]] std::string summary();
+
+  config::LoadOptions load_options_;
+  config::Config config_;
+  std::shared_ptr<EventRing> ring_;
+  SteadyTime started_steady_;
+  WallTime started_ = wall_now();
+  std::string boot_id_, facts_sha256_;
+  std::chrono::duration<double> ready_after_{0};
+  bool ready_ = false, notified_ = false, stopping_ = false;
+
+  boost::asio::io_context context_{1};
+  io::WorkerPool pool_;
+  boost::asio::signal_set signals_;
+  Notifier notifier_;
+  LogLevels levels_;
+  Parts parts_;
+  std::unique_ptr<registry::Registry> registry_;
+  std::unique_ptr<registration::Registration> registration_;
+  std::unique_ptr<DiscoveryPart> discovery_;
+  std::unique_ptr<io::HttpServer> local_api_;
+  std::unique_ptr<Web> web_;
+  std::string bootstrap_token_;  // file that the embedded registry's token was written to; removed once joined
+};
+
+}  // namespace omnitide::daemon
