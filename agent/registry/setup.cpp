@@ -73,10 +73,10 @@ Result<> init(const InitOptions& options) {
   }
   if (Result<> made = make_folders(options.dir, 0700); made.has_error()) return made;
   const Result<UniqueFd> lock = lock_directory(options.dir);
-  if (lock.has_error()) return lock.error();
   if (is_initialised(options.dir)) {
     return fail(Code::already_exists, fmt::format("{} holds a registry already", options.dir));
   }
+  if (lock.has_error()) return lock.error();
   const Result<AuthorityRecord> ca = make_authority(options.dir, "active", options.clock());
   if (ca.has_error()) return ca.error();
   const Result<Authorities> authorities = Authorities::load(options.dir, {*ca});

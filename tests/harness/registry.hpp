@@ -7,6 +7,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -127,9 +128,68 @@ struct TestClock {
   [[nodiscard]] WallTime now() const { return wall_now() + *offset; }
 };
 
-class ControlPlane {
+// A registry somewhere and the ways to speak to it.
+class Plane {
  public:
-  explicit ControlPlane(const std::function<void(registry::Options&)>& adjust = {}) {
+  Plane() { std::signal(SIGPIPE, SIG_IGN); }  // as the programs do: OpenSSL writes without MSG_NOSIGNAL
+  Plane(const Plane&) = delete;
+  Plane& operator=(const Plane&) = delete;
+  virtual ~Plane() = default;
+  [[nodiscard]] virtual std::string url() const = 0;
+
+  [[nodiscard]] std::vector<std::string> trusted() const {
+    if (!trusted_now.empty()) return trusted_now;
+    return must(io::certificates_from_pem(must(read_file(folder.path + "/ca.crt"))));
+  }
+  [[nodiscard]] io::ClientOptions client_options(const io::ClientTlsOptions& tls) const {
+    io::ClientOptions out;
+    out.endpoint = url();
+    out.tls = must(io::TlsContext::client(tls));
+    return out;
+  }
+  // What a client with a certificate, or none, proves and trusts.
+  [[nodiscard]] io::ClientTlsOptions tls_options(const std::string& certificate_der = {},
+                                                 const io::PrivateKey& key = {}) const {
+    io::ClientTlsOptions tls;
+    tls.trusted_cas = trusted();
+    tls.certificate = certificate_der;
+    tls.key = key;
+    tls.judged_at = clock.now();
+    return tls;
+  }
+  [[nodiscard]] Caller caller(const std::string& certificate_der = {}, const io::PrivateKey& key = {}) {
+    return caller_by(tls_options(certificate_der, key));
+  }
+  [[nodiscard]] Caller caller_by(const io::ClientTlsOptions& tls) { return Caller(loop, client_options(tls)); }
+  [[nodiscard]] Caller admin() {
+    const std::string stem = folder.path + "/operator/operator";
+    const auto certificates = must(io::certificates_from_pem(must(read_file(stem + ".crt"))));
+    return caller(certificates.front(), must(io::PrivateKey::from_pem(must(read_file(stem + ".key")))));
+  }
+  // "ID.SECRET" of a new token.
+  std::string token(const v1::CreateTokenRequest& request) {
+    const v1::Token made = admin().call("POST", "/v1/tokens", &request).as<v1::Token>();
+    const std::vector<std::string_view> parts = split(made.secret(), '.');
+    return std::string(parts.at(1)) + "." + std::string(parts.at(2));
+  }
+  std::string token(std::uint32_t uses = 100) {
+    v1::CreateTokenRequest request;
+    request.set_uses(uses);
+    return token(request);
+  }
+
+  Folder folder;
+  TestClock clock;
+  boost::asio::io_context loop{1};
+  std::vector<std::string> trusted_now;  // after a roll-over; empty: ca.crt
+};
+
+// A registry in this process, on the test's loop. `prepare` runs before the folder is filled.
+class ControlPlane : public Plane {
+ public:
+  explicit ControlPlane(const std::function<void(registry::Options&)>& adjust = {},
+                        const std::function<void(const std::string&)>& prepare = {}) {
+    if (prepare) prepare(folder.path);
     must(registry::init({.dir = folder.path, .operator_name = "admin", .operator_days = 365, .clock = wall_now}));
     options.dir = folder.path;
     options.listen = "127.0.0.1:0";
@@ -138,9 +198,8 @@ class ControlPlane {
     if (adjust) adjust(options);
     start();
   }
-  ~ControlPlane() { stop(); }
-  ControlPlane(const ControlPlane&) = delete;
-  ControlPlane& operator=(const ControlPlane&) = delete;
+  ~ControlPlane() override { stop(); }
+  [[nodiscard]] std::string url() const override { return running->url(); }
 
   void start() {
     running = must(registry::Registry::open(loop, options));
@@ -157,52 +216,14 @@ class ControlPlane {
     stop();
     start();
   }
-  [[nodiscard]] std::vector<std::string> trusted() const {
-    return must(io::certificates_from_pem(must(read_file(folder.path + "/ca.crt"))));
-  }
-  // A caller with a certificate, or none.
-  [[nodiscard]] Caller caller(const std::string& certificate_der = {}, const io::PrivateKey& key = {}) {
-    io::ClientTlsOptions tls;
-    tls.trusted_cas = trusted_now.empty() ? trusted() : trusted_now;
-    tls.certificate = certificate_der;
-    tls.key = key;
-    tls.judged_at = clock.now();
-    return caller_by(tls);
-  }
-  [[nodiscard]] Caller caller_by(const io::ClientTlsOptions& tls) {
-    io::ClientOptions client;
-    client.endpoint = running->url();
-    client.tls = must(io::TlsContext::client(tls));
-    return Caller(loop, std::move(client));
-  }
-  [[nodiscard]] Caller admin() {
-    const std::string folder_path = folder.path + "/operator/operator";
-    const auto certificates = must(io::certificates_from_pem(must(read_file(folder_path + ".crt"))));
-    return caller(certificates.front(), must(io::PrivateKey::from_pem(must(read_file(folder_path + ".key")))));
-  }
-  // "ID.SECRET" of a new token.
-  std::string token(const v1::CreateTokenRequest& request) {
-    const v1::Token made = admin().call("POST", "/v1/tokens", &request).as<v1::Token>();
-    const std::vector<std::string_view> parts = split(made.secret(), '.');
-    return std::string(parts.at(1)) + "." + std::string(parts.at(2));
-  }
-  std::string token(std::uint32_t uses = 100) {
-    v1::CreateTokenRequest request;
-    request.set_uses(uses);
-    return token(request);
-  }
 
-  Folder folder;
-  TestClock clock;
   registry::Options options;
-  boost::asio::io_context loop{1};
   std::unique_ptr<registry::Registry> running;
-  std::vector<std::string> trusted_now;  // after a roll-over; empty: ca.crt
 };
 
 class Device {
  public:
-  explicit Device(ControlPlane& plane) : plane_(plane), key(must(io::PrivateKey::generate())) {
+  explicit Device(Plane& plane) : plane_(plane), key(must(io::PrivateKey::generate())) {
     id = io::node_id_of(key.public_key_info());
   }
   // A clone: the same key and certificate on another machine.
@@ -216,14 +237,19 @@ class Device {
   }
   template <class T>
   void prove(T& request, const std::string& purpose) {
-    request.set_nonce(nonce());
-    request.set_csr_der(must(io::make_csr(key, id)));
-    request.set_signature(sign(purpose, request.nonce(), request.csr_der()));
+    prove_by(request, purpose, nonce());
   }
-  [[nodiscard]] v1::JoinRequest join_request(const std::string& token) {
+  template <class T>
+  void prove_by(T& request, const std::string& purpose, const std::string& server_nonce) const {
+    request.set_nonce(server_nonce);
+    request.set_csr_der(must(io::make_csr(key, id)));
+    request.set_signature(sign(purpose, server_nonce, request.csr_der()));
+  }
+  [[nodiscard]] v1::JoinRequest join_request(const std::string& token) { return join_request_by(token, nonce()); }
+  [[nodiscard]] v1::JoinRequest join_request_by(const std::string& token, const std::string& server_nonce) const {
     v1::JoinRequest out;
     out.set_token(token);
-    prove(out, "join");
+    prove_by(out, "join", server_nonce);
     out.set_boot_id(boot);
     out.set_start_id(start);
     out.set_hostname("device");
@@ -285,7 +311,7 @@ class Device {
 
  private:
   Caller stranger() { return plane_.caller(); }
-  ControlPlane& plane_;
+  Plane& plane_;
   std::shared_ptr<Caller> connection_;
 
  public:
