@@ -28,11 +28,9 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverl
 if(OMNITIDE_WERROR)
   add_compile_options(-Werror)
 endif()
-# GCC 12 and 13 report false positives in std::string and coroutine code at -O2 (GCC bugs 105329, 105651), and take the
-# inlined allocator of an awaitable's frame for a mismatch with its operator delete.
+# GCC 12 and 13 report false positives in std::string and coroutine code at -O2 (GCC bugs 105329, 105651).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds
-    -Wno-mismatched-new-delete)
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
 endif()
 add_compile_options(-ffunction-sections -fdata-sections -fstack-protector-strong)
 add_link_options(-Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
