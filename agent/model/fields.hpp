@@ -65,9 +65,9 @@ struct Fields<CpuFacts> {
   static constexpr auto list = std::make_tuple(
       field("vendor", &S::vendor), field("model", &S::model), field("architecture", &S::architecture),
       field("microarch_level", &S::microarch_level), field("family", &S::family), field("model_id", &S::model_id),
-      field("stepping", &S::stepping), field("flags", &S::flags), field("sockets", &S::sockets),
-      field("cores", &S::cores), field("threads", &S::threads), field("smt_active", &S::smt_active),
-      field("numa_nodes", &S::numa_nodes), field("caches", &S::caches),
+      field("stepping", &S::stepping), field("microcode", &S::microcode), field("flags", &S::flags),
+      field("sockets", &S::sockets), field("cores", &S::cores), field("threads", &S::threads),
+      field("smt_active", &S::smt_active), field("numa_nodes", &S::numa_nodes), field("caches", &S::caches),
       field("min_frequency_hertz", &S::min_frequency_hertz), field("max_frequency_hertz", &S::max_frequency_hertz),
       field("governor", &S::governor), field("frequency_driver", &S::frequency_driver),
       field("hypervisor", &S::hypervisor), field("vulnerabilities", &S::vulnerabilities));
@@ -128,9 +128,10 @@ struct Fields<BlockDevice> {
   static constexpr auto list = std::make_tuple(
       field("name", &S::name), field("kind", &S::kind), field("parent", &S::parent), field("stands_on", &S::stands_on),
       field("model", &S::model), field("serial", &S::serial), field("wwn", &S::wwn), field("transport", &S::transport),
-      field("scheduler", &S::scheduler), field("zoned", &S::zoned), field("partition_uuid", &S::partition_uuid),
-      field("partition_name", &S::partition_name), field("dm_name", &S::dm_name), field("dm_uuid", &S::dm_uuid),
-      field("md_level", &S::md_level), field("md_state", &S::md_state), field("size_bytes", &S::size_bytes),
+      field("driver", &S::driver), field("scheduler", &S::scheduler), field("zoned", &S::zoned),
+      field("partition_uuid", &S::partition_uuid), field("partition_name", &S::partition_name),
+      field("dm_name", &S::dm_name), field("dm_uuid", &S::dm_uuid), field("md_level", &S::md_level),
+      field("md_state", &S::md_state), field("size_bytes", &S::size_bytes),
       field("logical_sector_bytes", &S::logical_sector_bytes),
       field("physical_sector_bytes", &S::physical_sector_bytes), field("rotational", &S::rotational),
       field("removable", &S::removable), field("read_only", &S::read_only), field("numa_node", &S::numa_node),
@@ -157,7 +158,9 @@ struct Fields<NetworkInterface> {
   static constexpr auto list = std::make_tuple(
       field("name", &S::name), field("index", &S::index), field("kind", &S::kind), field("mac", &S::mac),
       field("permanent_mac", &S::permanent_mac), field("driver", &S::driver), field("bus_address", &S::bus_address),
-      field("speed_bits_per_second", &S::speed_bits_per_second), field("duplex", &S::duplex), field("mtu", &S::mtu),
+      field("speed_bits_per_second", &S::speed_bits_per_second), field("duplex", &S::duplex),
+      field("auto_negotiation", &S::auto_negotiation), field("driver_version", &S::driver_version),
+      field("firmware_version", &S::firmware_version), field("flags", &S::flags), field("mtu", &S::mtu),
       field("state", &S::state), field("carrier", &S::carrier), field("addresses", &S::addresses),
       field("rx_queues", &S::rx_queues), field("tx_queues", &S::tx_queues), field("offloads", &S::offloads),
       field("sriov_total", &S::sriov_total), field("sriov_current", &S::sriov_current),

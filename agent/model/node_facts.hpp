@@ -39,7 +39,7 @@ struct CpuFacts {
   std::string model;
   std::string architecture;                           // uname machine, e.g. "x86_64", "aarch64"
   std::string microarch_level;                        // "x86-64-v1".."x86-64-v4", "armv8.0".., empty when not known
-  std::string family, model_id, stepping;             // as the kernel prints them
+  std::string family, model_id, stepping, microcode;  // as the kernel prints them
   std::vector<std::string> flags;                     // sorted
   std::uint32_t sockets = 0, cores = 0, threads = 0;  // of the whole node, online
   std::optional<bool> smt_active;
@@ -99,7 +99,7 @@ struct BlockDevice {
   std::string kind;                    // "disk", "partition", "loop", "dm", "md", "zram", "rom", "ram"
   std::string parent;                  // partitions: the disk
   std::vector<std::string> stands_on;  // dm, md, loop: devices or the backing file
-  std::string model, serial, wwn, transport, scheduler, zoned;
+  std::string model, serial, wwn, transport, driver, scheduler, zoned;
   std::string partition_uuid, partition_name;
   std::string dm_name, dm_uuid, md_level, md_state;
   std::uint64_t size_bytes = 0;
@@ -130,9 +130,11 @@ struct NetworkInterface {
   std::string kind;  // "physical", "loopback", or rtnetlink's kind: "veth", "bridge", "bond", "vlan", ...
   std::string mac;
   std::string permanent_mac;
-  std::string driver, bus_address;
+  std::string driver, driver_version, firmware_version, bus_address;
+  std::vector<std::string> flags;  // "broadcast", "multicast", "noarp", "pointtopoint", "promiscuous"
   std::optional<std::uint64_t> speed_bits_per_second;
   std::string duplex;
+  std::optional<bool> auto_negotiation;
   std::uint32_t mtu = 0;
   std::string state;  // operstate: "up", "down", "dormant", "unknown", ...
   std::optional<bool> carrier;

@@ -122,6 +122,12 @@ void read_identity(Reader& reader, const std::string& folder, const std::vector<
   if (disk.wwn.empty()) disk.wwn = udev_property(record, "ID_WWN");
 }
 
+// The driver of the device behind a disk; that of an NVMe namespace is its controller's.
+std::string driver_of(Reader& reader, const std::string& folder, std::string_view transport) {
+  const char* device = transport == "nvme" ? "/device/device/driver" : "/device/driver";
+  return device_text(reader.root().link_name(folder + device));
+}
+
 void read_queue(Reader& reader, const std::string& folder, BlockDevice& disk) {
   const std::string queue = folder + "/queue";
   disk.logical_sector_bytes = reader.number<std::uint32_t>(queue + "/logical_block_size").value_or(0);
@@ -190,6 +196,7 @@ void read_disk(Reader& reader, const std::string& name, Devices& out) {
   if (!path.starts_with("/sys/devices/virtual/") || name.starts_with("nvme")) {
     disk.transport = transport_of(path, name);
     disk.numa_node = numa_node(reader, pci_ancestor(path));
+    disk.driver = driver_of(reader, folder, disk.transport);
   }
   disk.read_only = reader.number<std::uint32_t>(folder + "/ro").value_or(0) != 0;
   disk.removable = reader.number<std::uint32_t>(folder + "/removable").value_or(0) != 0;

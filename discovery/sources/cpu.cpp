@@ -61,6 +61,7 @@ void read_identity(Reader& reader, const Cpuinfo& info, CpuFacts& facts) {
   facts.family = info.family;
   facts.model_id = info.model_id;
   facts.stepping = info.stepping;
+  facts.microcode = info.microcode;
   facts.flags = info.flags;
 }
 

@@ -66,6 +66,8 @@ void take_line(Cpuinfo& info, Block& block, std::string_view key, std::string_vi
     take_text(info.model_id, value);
   } else if (key == "stepping" || key == "revision") {
     take_text(info.stepping, value);
+  } else if (key == "microcode") {
+    take_text(info.microcode, value);
   } else if (key == "flags" || key == "Features" || key == "isa") {
     take_flags(info, value);
   } else if (key == "cpu MHz" || key == "clock") {

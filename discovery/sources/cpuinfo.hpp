@@ -16,12 +16,12 @@ struct ArmPart {
 };
 
 struct Cpuinfo {
-  std::string vendor, model, family, model_id, stepping;  // of the first CPU
-  std::vector<std::string> flags;                         // of the first CPU, sorted, without duplicates
-  std::vector<ArmPart> arm_parts;                         // distinct, in the order of appearance
-  std::uint32_t processors = 0;                           // blocks with a "processor" line
-  std::uint32_t sockets = 0, cores = 0;                   // distinct ids, where the kernel prints them, else 0
-  std::vector<std::pair<std::uint32_t, double>> hertz;    // CPU number and its current frequency, where printed
+  std::string vendor, model, family, model_id, stepping, microcode;  // of the first CPU
+  std::vector<std::string> flags;                                    // of the first CPU, sorted, without duplicates
+  std::vector<ArmPart> arm_parts;                                    // distinct, in the order of appearance
+  std::uint32_t processors = 0;                                      // blocks with a "processor" line
+  std::uint32_t sockets = 0, cores = 0;                 // distinct ids, where the kernel prints them, else 0
+  std::vector<std::pair<std::uint32_t, double>> hertz;  // CPU number and its current frequency, where printed
   [[nodiscard]] bool has_flag(std::string_view flag) const;
 };
 

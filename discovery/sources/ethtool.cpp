@@ -85,14 +85,16 @@ std::vector<std::string> Ethtool::offloads(const std::string& link) {
   return out;
 }
 
-std::string Ethtool::driver(const std::string& link) const {
+Ethtool::Driver Ethtool::driver(const std::string& link) const {
   ethtool_drvinfo info{};
   info.cmd = ETHTOOL_GDRVINFO;
   if (!call(link, &info)) return {};
-  return printable(fixed_text(info.driver, sizeof info.driver));
+  return {printable(fixed_text(info.driver, sizeof info.driver)),
+          printable(fixed_text(info.version, sizeof info.version)),
+          printable(fixed_text(info.fw_version, sizeof info.fw_version))};
 }
 
-Ethtool::Speed Ethtool::speed(const std::string& link) {
+Ethtool::Settings Ethtool::settings(const std::string& link) {
   constexpr int kMaxWords = 127;
   std::string buffer(sizeof(ethtool_link_settings) + 3 * kMaxWords * sizeof(std::uint32_t), '\0');
   ethtool_link_settings settings{};
@@ -108,9 +110,10 @@ Ethtool::Speed Ethtool::speed(const std::string& link) {
     mode_words_ = static_cast<std::int8_t>(-settings.link_mode_masks_nwords);
   }
   if (settings.link_mode_masks_nwords <= 0) return {};
-  Speed out;
+  Settings out;
   if (settings.speed != 0 && settings.speed != static_cast<std::uint32_t>(SPEED_UNKNOWN))
     out.bits_per_second = settings.speed * kBitsPerMegabit;
+  out.auto_negotiation = settings.autoneg == AUTONEG_ENABLE;
   if (settings.duplex == DUPLEX_FULL) out.duplex = "full";
   if (settings.duplex == DUPLEX_HALF) out.duplex = "half";
   return out;

@@ -21,12 +21,16 @@ class Ethtool {
   [[nodiscard]] static Result<Ethtool> open();
   // Names of the active features, sorted ("rx-gro", "tx-checksum-ipv4", ...); empty when the link has none to tell.
   [[nodiscard]] std::vector<std::string> offloads(const std::string& link);
-  [[nodiscard]] std::string driver(const std::string& link) const;
-  struct Speed {
+  struct Driver {
+    std::string name, version, firmware;
+  };
+  [[nodiscard]] Driver driver(const std::string& link) const;
+  struct Settings {
     std::optional<std::uint64_t> bits_per_second;
     std::string duplex;  // "full", "half", or empty
+    std::optional<bool> auto_negotiation;
   };
-  [[nodiscard]] Speed speed(const std::string& link);
+  [[nodiscard]] Settings settings(const std::string& link);
 
  private:
   bool call(const std::string& link, void* data) const;

@@ -78,10 +78,14 @@ std::string index_name(const Context& context, std::uint32_t index) {
 void read_features(const Context& context, const Link& link, NetworkInterface& out) {
   if (context.ethtool != nullptr) {
     out.offloads = context.ethtool->offloads(link.name);
-    if (out.driver.empty()) out.driver = context.ethtool->driver(link.name);
-    Ethtool::Speed speed = context.ethtool->speed(link.name);
-    out.speed_bits_per_second = speed.bits_per_second;
-    out.duplex = std::move(speed.duplex);
+    Ethtool::Driver driver = context.ethtool->driver(link.name);
+    if (out.driver.empty()) out.driver = std::move(driver.name);
+    out.driver_version = std::move(driver.version);
+    if (driver.firmware != "N/A") out.firmware_version = std::move(driver.firmware);
+    Ethtool::Settings settings = context.ethtool->settings(link.name);
+    out.speed_bits_per_second = settings.bits_per_second;
+    out.duplex = std::move(settings.duplex);
+    out.auto_negotiation = settings.auto_negotiation;
   }
   if (context.xdp != nullptr) {
     const auto found = context.xdp->find(link.index);
@@ -104,6 +108,7 @@ NetworkInterface read_link(const Context& context, const Link& link) {
   out.mac = link.mac;
   out.permanent_mac = link.permanent_mac;
   out.mtu = link.mtu;
+  out.flags = link.flags;
   out.state = link.state;
   out.carrier = link.carrier;
   out.rx_queues = link.rx_queues;

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <utility>
 
 #include "discovery/sources/netlink.hpp"
 
@@ -21,6 +22,12 @@ namespace {
 constexpr std::size_t kMaxLinks = 4096, kMaxAddresses = 16384;
 constexpr std::array<std::string_view, 7> kStates{"unknown", "notpresent", "down", "lowerlayerdown",
                                                   "testing", "dormant",    "up"};
+// Without what a driver or the carrier changes by itself.
+constexpr std::array<std::pair<unsigned, std::string_view>, 5> kFlags{{{IFF_BROADCAST, "broadcast"},
+                                                                       {IFF_MULTICAST, "multicast"},
+                                                                       {IFF_NOARP, "noarp"},
+                                                                       {IFF_POINTOPOINT, "pointtopoint"},
+                                                                       {IFF_PROMISC, "promiscuous"}}};
 constexpr std::array<std::string_view, 5> kXdpModes{"", "native", "generic", "offloaded", "multiple"};
 
 // Only link-layer addresses in the form of a MAC (6 bytes; InfiniBand 20): a tunnel's are IP addresses.
@@ -97,6 +104,9 @@ std::optional<Link> parse_link(std::string_view payload) {
   link.index = static_cast<std::uint32_t>(header->ifi_index);
   link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0 || header->ifi_type == ARPHRD_LOOPBACK;
   link.up = (header->ifi_flags & IFF_UP) != 0;
+  for (const auto& [bit, name] : kFlags) {
+    if ((header->ifi_flags & bit) != 0) link.flags.emplace_back(name);
+  }
   NetlinkAttributes attributes(payload.substr(std::min(payload.size(), std::size_t{NLMSG_ALIGN(sizeof(ifinfomsg))})));
   while (const auto attribute = attributes.next())
     parse_link_attribute(*attribute, link);

@@ -16,6 +16,7 @@ struct Link {
   std::string name;
   std::string kind;  // IFLA_INFO_KIND; empty for physical devices and the loopback
   bool loopback = false, up = false;
+  std::vector<std::string> flags;  // of if_flags in linux/if.h those that somebody sets, sorted
   std::string mac, permanent_mac;
   std::uint32_t mtu = 0, rx_queues = 0, tx_queues = 0;
   std::string state;             // RFC 2863 operational state in sysfs' words

@@ -102,6 +102,7 @@ TEST_CASE("a virtio disk tells serial and transport; a loop device its backing f
   const Reading reading = read_source(discovery::block_source(), fixture("vm-virtio"));
   CHECK(device(reading, "vda").serial == "disk-0001");
   CHECK(device(reading, "vda").transport == "virtio");
+  CHECK(device(reading, "vda").driver == "virtio_blk");
   CHECK(device(reading, "loop0").stands_on == Names{"/var/lib/images/tools.squashfs"});
   CHECK(device(reading, "loop0").read_only);
 }

@@ -93,6 +93,7 @@ TEST_CASE("a two-socket server: topology, caches, NUMA nodes and frequencies") {
   CHECK(cpu.family == "6");
   CHECK(cpu.model_id == "143");
   CHECK(cpu.stepping == "8");
+  CHECK(cpu.microcode == "0x2b0005c0");
   CHECK(std::is_sorted(cpu.flags.begin(), cpu.flags.end()));
   CHECK(cpu.sockets == 2);
   CHECK(cpu.cores == 4);

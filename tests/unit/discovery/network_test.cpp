@@ -188,6 +188,9 @@ TEST_CASE("a veth pair, its bridge and addresses in a namespace of this machine 
   CHECK(veth.mtu == 1500);
   CHECK(veth.speed_bits_per_second == 10'000'000'000ULL);
   CHECK(veth.duplex == "full");
+  CHECK(veth.auto_negotiation == false);
+  CHECK(veth.flags == Names{"broadcast", "multicast"});
+  CHECK_FALSE(veth.driver_version.empty());
   CHECK(std::count(veth.offloads.begin(), veth.offloads.end(), "tx-scatter-gather") == 1);
   CHECK(std::is_sorted(veth.offloads.begin(), veth.offloads.end()));
   CHECK((!veth.xdp_features.empty()) == netdev_family);
