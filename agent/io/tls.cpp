@@ -1,5 +1,7 @@
 #include "agent/io/tls.hpp"
 
+#include <signal.h>
+
 #include <utility>
 
 #include "agent/io/openssl.hpp"
@@ -77,6 +79,9 @@ int verify_client(X509_STORE_CTX* store_context, void* /*argument*/) {
 }
 
 Result<Context> make_context(const SSL_METHOD* method, bool allow_tls12) {
+  // OpenSSL writes by write(2), which knows no MSG_NOSIGNAL: a peer that left is an error here, never the end of the
+  // process.
+  ::signal(SIGPIPE, SIG_IGN);
   Context context(SSL_CTX_new(method));
   if (!context) return failed("cannot make a TLS context");
   SSL_CTX_set_min_proto_version(context.get(), allow_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION);

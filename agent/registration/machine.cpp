@@ -199,11 +199,13 @@ void Machine::on(const Acknowledged& ack, const Step& step, Now now) {
     dirty_ = true;
   }
   if (ack.labels_version != saved_.labels_version) {
-    saved_.labels_version = ack.labels_version;
     // Only a PUT's answer carries the labels; a heartbeat's only says that there are newer ones.
-    if (step.verb == Verb::put) saved_.labels = ack.labels;
     if (step.verb == Verb::heartbeat) introduced_ = false;
-    dirty_ = true;
+    if (step.verb == Verb::put) {
+      saved_.labels_version = ack.labels_version;
+      saved_.labels = ack.labels;
+      dirty_ = true;
+    }
   }
   if (ack.desired_version != saved_.desired_version) {
     saved_.desired_version = ack.desired_version;

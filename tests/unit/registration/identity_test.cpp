@@ -40,20 +40,20 @@ struct Authority {
   io::PrivateKey key = *io::PrivateKey::generate();
   std::string certificate;
   Authority() {
-    certificate = *io::issue_certificate({.common_name = "ca",
-                                          .public_key_info = key.public_key_info(),
-                                          .not_before = wall_now(),
-                                          .not_after = wall_now() + std::chrono::hours(1),
-                                          .is_ca = true},
-                                         {}, key);
+    io::CertificateRequest request = base("ca", key);
+    request.is_ca = true;
+    certificate = *io::issue_certificate(request, {}, key);
   }
   [[nodiscard]] std::string issue(const io::PrivateKey& subject) const {
-    return *io::issue_certificate({.common_name = io::node_id_of(subject.public_key_info()),
-                                   .organizational_unit = "node",
-                                   .public_key_info = subject.public_key_info(),
-                                   .not_before = wall_now(),
-                                   .not_after = wall_now() + std::chrono::hours(1)},
-                                  certificate, key);
+    return *io::issue_certificate(base(io::node_id_of(subject.public_key_info()), subject), certificate, key);
+  }
+  static io::CertificateRequest base(std::string name, const io::PrivateKey& subject) {
+    io::CertificateRequest request;
+    request.common_name = std::move(name);
+    request.public_key_info = subject.public_key_info();
+    request.not_before = wall_now();
+    request.not_after = wall_now() + std::chrono::hours(1);
+    return request;
   }
 };
 

@@ -162,8 +162,8 @@ TEST_CASE("renewal comes at about two thirds of the life, with jitter, and heart
       world.pass(10s);
     }
     REQUIRE(renewed_at.has_value());
-    CHECK(*renewed_at >= 24h * 2 / 3 - 24h / 20);
-    CHECK(*renewed_at <= 24h * 2 / 3 + 24h / 20 + 20s);
+    CHECK(*renewed_at >= 1440min * 2 / 3 - 1440min / 20);
+    CHECK(*renewed_at <= 1440min * 2 / 3 + 1440min / 20 + 20s);
   }
   World world;
   Machine machine = registered(world);
