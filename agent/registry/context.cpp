@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/base/log.hpp"
 #include "agent/base/random.hpp"
 #include "agent/registry/repository.hpp"
 
@@ -65,6 +66,12 @@ void Context::committed(NodeRecord node, Change change) {
   } else {
     nodes.put(std::move(node));
   }
+}
+
+void Context::cloned(const NodeRecord& node) {
+  ++counters.clones;
+  log::warning(log::Part::registry, "an identity is cloned, quarantining it until an operator decides",
+               {{"node_id", node.node_id}, {"reason", node.state_reason}});
 }
 
 std::chrono::seconds Context::heartbeat_interval() const {

@@ -63,6 +63,8 @@ struct Context {
   void install(Snapshot snapshot, Authorities loaded);
   // Mirrors a committed change and tells the watches.
   void committed(NodeRecord node, Change change);
+  // Counts and logs an identity that was just quarantined as cloned.
+  void cloned(const NodeRecord& node);
   [[nodiscard]] std::chrono::seconds heartbeat_interval() const;
 };
 

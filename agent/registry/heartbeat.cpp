@@ -157,7 +157,7 @@ asio::awaitable<Result<>> take_over(Context& context, const io::HttpRequest& req
   job->node_id = parameter(request, "id");
   auto running = context.writer.run([job](Database& database) { return take_over_in(database, *job); },
                                     [&context, job] {
-                                      if (job->admission.clone) ++context.counters.clones;
+                                      if (job->admission.clone) context.cloned(job->node);
                                       if (job->admission.changed) context.committed(job->node, Change::modified);
                                     });
   const Result<> done = co_await std::move(running);
@@ -179,7 +179,7 @@ asio::awaitable<io::HttpResponse> put_node(Context& context, io::HttpRequest& re
   } else {
     auto running = context.writer.run([put](Database& database) { return put_in(database, *put); },
                                       [&context, put] {
-                                        if (put->clone) ++context.counters.clones;
+                                        if (put->clone) context.cloned(put->node);
                                         if (put->changed) context.committed(put->node, Change::modified);
                                       });
     const Result<> done = co_await std::move(running);

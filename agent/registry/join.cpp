@@ -177,7 +177,7 @@ Result<std::shared_ptr<Joining>> read_join(Context& context, const io::HttpReque
 }
 
 void apply_join(Context& context, Joining& joining) {
-  if (joining.clone) ++context.counters.clones;
+  if (joining.clone) context.cloned(joining.node);
   if (joining.token) context.tokens.insert_or_assign(joining.token_id, *joining.token);
   if (joining.changed) context.committed(joining.node, joining.added ? Change::added : Change::modified);
 }
@@ -221,7 +221,7 @@ Answer<v1::CertificateResponse> reissue(Context& context, std::shared_ptr<Reissu
   in->issuer = context.authorities.issuer();
   auto running = context.writer.run([in](Database& database) { return reissue_in(database, *in); },
                                     [&context, in] {
-                                      if (in->clone) ++context.counters.clones;
+                                      if (in->clone) context.cloned(in->node);
                                       if (in->changed) context.committed(in->node, Change::modified);
                                     });
   const Result<> done = co_await std::move(running);

@@ -61,7 +61,7 @@ std::optional<Error> why_not_node(const Context& context, const io::HttpRequest&
   }
   if (certificate->not_after <= context.now()) {
     return fail(Code::unauthenticated,
-                fmt::format("the certificate ended at {}", format_rfc3339(certificate->not_after)))
+                fmt::format("the certificate expired at {}", format_rfc3339(certificate->not_after)))
         .with_hint("POST /v1/rejoin with the expired certificate and a proof of its key");
   }
   return std::nullopt;
@@ -75,7 +75,7 @@ std::optional<Error> why_not_operator(const Context& context, const io::HttpRequ
   }
   if (certificate->not_after <= context.now()) {
     return fail(Code::unauthenticated,
-                fmt::format("the operator certificate ended at {}", format_rfc3339(certificate->not_after)))
+                fmt::format("the operator certificate expired at {}", format_rfc3339(certificate->not_after)))
         .with_hint("another operator can make a new one");
   }
   const auto known = context.operators.find(certificate->serial);
