@@ -77,6 +77,7 @@ apt_get() {
   } | while IFS=: read -r kind _ percent _; do
     percent="${percent%%.*}"
     if [[ $kind == failed ]]; then exit 1; fi
+    if [[ $1 == update ]]; then continue; fi
     if [[ $kind != dlstatus && $kind != pmstatus || ! $percent =~ ^[0-9]+$ ]]; then continue; fi
     if ((percent / 20 != said)); then
       said=$((percent / 20))

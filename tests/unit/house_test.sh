@@ -82,7 +82,7 @@ promise "no std::random_device, std::regex, iostream, shell-outs" \
 promise "every room with code has its tests" "$(untested_rooms)"
 promise "every test file is built" "$(tests_not_built)"
 promise "files stay within 400 lines" \
-  "$(files '*.cpp' '*.hpp' '*.sh' '*.proto' '*.cmake' dev .ci/run | xargs -d '\n' wc -l | awk '$2 != "total" && $1 > 400')"
+  "$(files '*.cpp' '*.hpp' '*.sh' '*.bash' '*.proto' '*.cmake' dev .ci/run | xargs -d '\n' wc -l | awk '$2 != "total" && $1 > 400')"
 promise "nothing unfinished is left behind" \
   "$(files | grep -vE '^tests/(fixtures|fuzz/corpus|golden)/' | found -I "$unfinished")"
 promise "headers are included once (#pragma once)" "$(files '*.hpp' | xargs -d '\n' grep -L '^#pragma once' || true)"

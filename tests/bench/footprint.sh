@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# footprint.sh [SECONDS | --quick]: memory (PSS) and CPU of an idle agent, everything on, registered with a registry that
+# runs as its own program on loopback. 600 seconds by default.
+set -euo pipefail
+# shellcheck source=tests/bench/measure.bash
+. "$(dirname "${BASH_SOURCE[0]}")/measure.bash"
+seconds="${1:-600}"
+[[ "$seconds" != --quick ]] || seconds=30
+[[ "$seconds" =~ ^[0-9]+$ ]] || die "usage: footprint.sh [SECONDS | --quick]"
+scratch="$(mktemp -d)"
+agent=0
+registry=0
+finish() {
+  for pid in "$agent" "$registry"; do
+    if ((pid)); then kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; fi
+  done
+  rm -rf "$scratch"
+}
+trap finish EXIT
+
+"$REGISTRY" init --dir "$scratch/registry" >/dev/null
+"$REGISTRY" token --dir "$scratch/registry" -o "$scratch/join.token" >/dev/null
+"$REGISTRY" serve --dir "$scratch/registry" --listen 127.0.0.1:0 >"$scratch/registry.out" 2>&1 &
+registry=$!
+url=''
+for ((i = 0; i < 100; i++)); do
+  url="$(sed -n 's/^Listening on //p' "$scratch/registry.out")"
+  if [[ -n "$url" ]]; then break; fi
+  sleep 0.05
+done
+[[ -n "$url" ]] || die "the registry does not listen: $(tail -n 3 "$scratch/registry.out")"
+OMNITIDE_PATHS_STATE_DIR="$scratch/state" OMNITIDE_PATHS_RUN_DIR="$scratch/run" OMNITIDE_REGISTRATION_ENDPOINT="$url" \
+  OMNITIDE_REGISTRATION_TOKEN_FILE="$scratch/join.token" OMNITIDE_HTTP_LISTEN=127.0.0.1:0 "$AGENT" run >"$scratch/log" 2>&1 &
+agent=$!
+wait_ready "$scratch/run" "$agent" || { tail -n 20 "$scratch/log" >&2 && die "the agent is not ready"; }
+
+ticks="$(getconf CLK_TCK)"
+agent_before="$(cpu_ticks "$agent")"
+registry_before="$(cpu_ticks "$registry")"
+begin="${EPOCHREALTIME/./}"
+sleep "$seconds"
+passed_us=$((${EPOCHREALTIME/./} - begin))
+percent() { awk -v t="$1" -v hz="$ticks" -v us="$passed_us" 'BEGIN { printf "%.3f", t / hz / (us / 1e6) * 100 }'; }
+agent_cpu="$(percent $(($(cpu_ticks "$agent") - agent_before)))"
+registry_cpu="$(percent $(($(cpu_ticks "$registry") - registry_before)))"
+agent_pss="$(pss_kib "$agent")"
+registry_pss="$(pss_kib "$registry")"
+printf 'after %s s: agent %s KiB PSS, %s %% of a core; registry with one node %s KiB PSS, %s %%\n' \
+  "$seconds" "$agent_pss" "$agent_cpu" "$registry_pss" "$registry_cpu"
+row "PSS of the agent after ${seconds} s, aim: 10 MB" "$(div "$((agent_pss * 1024))" 1000000) MB" "10 MB" "$(div "$((agent_pss * 1024))" 10000000)"
+row "CPU of the idle agent, aim: 0.2 % of a core" "$agent_cpu %" "0.2 %" "$(div "$agent_cpu" 0.2)"

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# What the benchmark scripts share. OMNITIDE_BIN: where the programs are; build/release/bin by default.
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)"
+BIN="${OMNITIDE_BIN:-$ROOT/build/release/bin}"
+# shellcheck disable=SC2034  # read by the scripts
+AGENT="$BIN/omnitide-agent" REGISTRY="$BIN/omnitide-registry"
+export LC_ALL=C
+
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+need() {
+  local tool
+  for tool in "$@"; do command -v "$tool" >/dev/null || die "needs $tool"; done
+}
+
+# Runs a command and prints how long it took, in microseconds.
+elapsed_us() {
+  local begin="${EPOCHREALTIME/./}"
+  "$@" >/dev/null 2>&1 || die "failed: $*"
+  printf '%s\n' "$((${EPOCHREALTIME/./} - begin))"
+}
+
+# The median of the numbers on stdin.
+median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+div() { awk -v a="$1" -v b="$2" -v form="${3:-%.2f}" 'BEGIN { printf form, a / b }'; }
+
+# row WHAT OURS PEER RATIO: a line of the table of ./dev bench.
+row() { printf 'ROW\t%s\t%s\t%s\t%s\n' "$@"; }
+
+# PSS of a process in KiB, and its CPU time so far in clock ticks (proc(5): utime and stime of stat).
+pss_kib() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
+cpu_ticks() {
+  local stat
+  stat="$(<"/proc/$1/stat")"
+  stat="${stat##*) }"
+  awk '{ print $12 + $13 }' <<<"$stat"
+}
+
+# wait_ready RUN_DIR PID: until `status` says so, 20 s at most.
+wait_ready() {
+  local end=$((SECONDS + 20))
+  while ((SECONDS < end)) && kill -0 "$2" 2>/dev/null; do
+    if [[ -S "$1/agent.sock" ]] && "$AGENT" status --run-dir "$1" -o json 2>/dev/null | grep -qE '"ready": ?true'; then return 0; fi
+    sleep 0.02
+  done
+  return 1
+}
