@@ -1,0 +1,53 @@
+#include "agent/cli/cli.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "agent/base/text.hpp"
+#include "agent/cli/commands.hpp"
+
+namespace omnitide::cli {
+
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 good, 1 a problem was found, 2 usage or configuration, 3 the agent is\n"
+    "not reachable or already running, 4 not permitted. See also COMMAND --help.";
+
+}  // namespace
+
+void add_all(Command& root, Session& session) {
+  add_run(root, session);
+  add_status(root, session);
+  add_discover(root, session);
+  add_config(root, session);
+  add_log_level(root, session);
+  add_version(root, session);
+  add_completion(root, session);
+  root.example(
+          "omnitide-agent discover        what hardware this is\nomnitide-agent status          what the running "
+          "agent does")
+      .footnote(kExitCodes);
+}
+
+int main(int argc, const char* const* argv, const Callbacks& callbacks) {
+  try {
+    Session session(callbacks);
+    CommandTree tree("omnitide-agent", "Node agent: discovery, registration, metrics and health in one process");
+    Command root = tree.root();
+    add_all(root, session);
+    const CommandTree::Parsed parsed = tree.parse(argc, argv);
+    if (parsed.action) return parsed.action();
+    if (!parsed.out.empty()) return session.print(parsed.out);
+    fmt::print(stderr, "omnitide-agent: {}\n", parsed.error);
+    if (!parsed.hint.empty()) fmt::print(stderr, "hint: {}\n", parsed.hint);
+    return parsed.exit_code;
+  } catch (const std::exception& problem) {
+    fmt::print(stderr, "omnitide-agent: {}\n", printable(problem.what()));
+    return exit_code(Code::internal);
+  }
+}
+
+}  // namespace omnitide::cli

@@ -1,0 +1,20 @@
+// The command line of omnitide-agent.
+#pragma once
+
+#include <functional>
+
+#include "agent/config/load.hpp"
+
+namespace omnitide::cli {
+
+// What the program's roof does; the command line itself does not know the daemon.
+struct Callbacks {
+  // Runs the agent with a valid configuration until it is told to end; the options are for reading it again.
+  std::function<int(const config::LoadOptions&, config::Loaded)> run;
+};
+
+// Parses, runs one command, returns the exit code: 0 good, 1 problem found, 2 usage or configuration, 3 agent not
+// reachable or already running, 4 not permitted.
+[[nodiscard]] int main(int argc, const char* const* argv, const Callbacks& callbacks);
+
+}  // namespace omnitide::cli

@@ -1,0 +1,22 @@
+// One function a command, each in its own file: adds the command to the tree. The session outlives the tree.
+#pragma once
+
+#include "agent/cli/command.hpp"
+#include "agent/cli/session.hpp"
+
+namespace omnitide::cli {
+
+void add_run(Command& root, Session& session);
+void add_discover(Command& root, Session& session);
+void add_status(Command& root, Session& session);
+void add_doctor(Command& root, Session& session);
+void add_registry(Command& root, Session& session);
+void add_config(Command& root, Session& session);
+void add_version(Command& root, Session& session);
+void add_support(Command& root, Session& session);
+void add_log_level(Command& root, Session& session);
+void add_completion(Command& root, Session& session);
+
+void add_all(Command& root, Session& session);
+
+}  // namespace omnitide::cli
