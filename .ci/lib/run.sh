@@ -38,15 +38,14 @@ wait_ready() {
 
 command_run() {
   local log="$STATE/log/agent.log" agent_pid=0 follower=0 begin stopping='' status=0
-  begin="$(now_ms)"
   need_packages "${BUILD_PACKAGES[@]}"
   build release omnitide-agent omnitide-registry
   export_configuration
   (umask 077 && mkdir -p "$STATE/state" "$STATE/log" "$RUN_DIR") || fail "cannot write below .omnitide/ (made by another user?)"
   if running; then fail "an agent is running here already: $AGENT status --run-dir $RUN_DIR"; fi
-  ((($(now_ms) - begin) < 3000)) || begin="$(now_ms)"
 
   # The agent ends with this script, however that ends; a terminal's Ctrl-C reaches this script alone.
+  begin="$(now_ms)"
   setsid setpriv --pdeathsig TERM "$AGENT" run "$@" >"$log" 2>&1 </dev/null &
   agent_pid=$!
   trap 'stopping=yes' INT TERM HUP
@@ -81,7 +80,7 @@ end_agent() {
 }
 
 show_node() {
-  local omnitide="${AGENT#"$ROOT/"}" where="--run-dir ${RUN_DIR#"$ROOT/"}"
+  local omnitide="${AGENT#"$ROOT/"}" where="--run-dir ${RUN_DIR#"$ROOT/"}" url
   "$AGENT" status --run-dir "$RUN_DIR" || true
   cat <<TEXT
 Up in $1 ms. State: ${STATE#"$ROOT/"}/, log: .omnitide/log/agent.log. Next:
