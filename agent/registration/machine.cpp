@@ -17,12 +17,14 @@ constexpr auto kSaveTimeEvery = 10min;
 
 // A renewal is due at two thirds of the life, give or take a twentieth, so that a fleet that joined together does not
 // renew together.
-WallTime renewal_time(const Validity& validity, std::uint64_t random) {
-  const auto life = validity.not_after - validity.not_before;
+// `from` is the later of the certificate's beginning, which registries set a little into the past, and of the moment
+// in which it came: else a short certificate would be due as it comes.
+WallTime renewal_time(WallTime from, const Validity& validity, std::uint64_t random) {
+  const auto life = std::max(validity.not_after - from, milliseconds{0});
   const auto spread = life / 10;
   const milliseconds jitter{
       spread.count() > 0 ? static_cast<std::int64_t>(random % static_cast<std::uint64_t>(spread.count())) : 0};
-  return validity.not_before + life * 2 / 3 - spread / 2 + jitter;
+  return from + life * 2 / 3 - spread / 2 + jitter;
 }
 
 }  // namespace
@@ -41,7 +43,7 @@ Machine::Machine(Settings settings, Saved saved, std::optional<Validity> certifi
       now.steady +
       milliseconds{jitter > 0 ? static_cast<std::int64_t>(now.random % static_cast<std::uint64_t>(jitter)) : 0};
   if (certificate) {
-    use_certificate(*certificate, now);
+    use_certificate(*certificate, false, now);
     enter(State::registering, "not yet acknowledged by the registry");
   } else if (settings_.has_token) {
     enter(State::joining, "not yet joined");
@@ -60,10 +62,11 @@ void Machine::enter(State state, std::string reason) {
   reason_ = std::move(reason);
 }
 
-void Machine::use_certificate(Validity validity, Now now) {
+void Machine::use_certificate(Validity validity, bool fresh, Now now) {
   certificate_ = validity;
-  renew_at_ = renewal_time(validity, now.random);
-  renew_attempt_at_ = now.steady;
+  renew_at_ =
+      renewal_time(fresh ? std::max(validity.not_before, judged(now)) : validity.not_before, validity, now.random);
+  renew_attempt_at_ = now.steady + (fresh ? 1s : 0s);
   renew_backoff_.reset();
 }
 
@@ -82,14 +85,14 @@ void Machine::set_facts(std::string sha256) {
   if (saved_.facts_sha256 == sha256) return;
   saved_.facts_sha256 = std::move(sha256);
   ++saved_.generation;
-  changed_ = dirty_ = true;
+  dirty_ = true;
 }
 
 void Machine::set_conditions(std::string sha256) {
   if (saved_.conditions_sha256 == sha256) return;
   saved_.conditions_sha256 = std::move(sha256);
   ++saved_.generation;
-  changed_ = dirty_ = true;
+  dirty_ = true;
 }
 
 void Machine::set_backoff(milliseconds base, milliseconds cap) {
@@ -131,8 +134,8 @@ Step Machine::next(Now now) {
   }
   // The first facts are on their way within a second of the start; nothing can be put before.
   if (!has_facts_) return {.until = now.steady + 1s};
-  if (renewal_due(now)) return {.verb = Verb::renew};
-  changed_ = false;
+  // What the node has to say goes before a renewal, which has a third of the certificate's life to happen.
+  if (renewal_due(now) && !unacknowledged()) return {.verb = Verb::renew};
   if (!unacknowledged()) return {.verb = Verb::heartbeat, .generation = saved_.generation};
   const bool stale = saved_.acknowledged_generation < saved_.generation;
   return {.verb = Verb::put,
@@ -160,14 +163,14 @@ void Machine::on(const Joined& joined, Now now) {
     attempt_at_ += std::max(joined.poll, std::chrono::seconds{1});
     return;
   }
-  use_certificate(*joined.certificate, now);
+  use_certificate(*joined.certificate, true, now);
   introduced_ = false;
   enter(State::registering, "not yet acknowledged by the registry");
 }
 
 void Machine::on(const Renewed& renewed, Now now) {
   learn_time(renewed.server_time, now);
-  use_certificate(renewed.certificate, now);
+  use_certificate(renewed.certificate, true, now);
   if (state_ != State::rejoining) return;
   backoff_.reset();
   attempt_at_ = now.steady;

@@ -124,7 +124,7 @@ class Machine {
   void on(const Acknowledged& acknowledged, const Step& step, Now now);
   void on(const Failed& failed, const Step& step, Now now);
   void back_off(const Failed& failed, Now now);
-  void use_certificate(Validity validity, Now now);
+  void use_certificate(Validity validity, bool fresh, Now now);  // fresh: it came just now
   void learn_time(WallTime server_time, Now now);
   void enter(State state, std::string reason);
   [[nodiscard]] bool renewal_due(Now now) const;
@@ -145,7 +145,6 @@ class Machine {
   bool has_facts_ = false;
   bool send_facts_ = false, send_conditions_ = false;  // the registry asked for them
   bool introduced_ = false;                            // this start has been acknowledged by PUT
-  bool changed_ = false;                               // facts or conditions changed since the last PUT was built
   bool dirty_ = false;
 };
 

@@ -3,8 +3,8 @@
 # started them.
 set -u
 
-agent=${OMNITIDE_AGENT:-$OMNITIDE_PROGRAMS/omnitide-agent}
-registry=${OMNITIDE_REGISTRY:-$OMNITIDE_PROGRAMS/omnitide-registry}
+agent=$OMNITIDE_PROGRAMS/omnitide-agent
+registry=$OMNITIDE_PROGRAMS/omnitide-registry
 work=$(mktemp -d /tmp/omnitide-agent-test-XXXXXX)
 registry_pid=
 agent_pids=()
@@ -38,6 +38,7 @@ within() {
 
 # start_registry [FLAG...]: on a free port the first time, on the same one afterwards.
 start_registry() {
+  : >>"$work/registry.log"
   "$registry" serve --dir "$work/registry" --listen "127.0.0.1:${port:-0}" --rate-limit 0 "$@" >"$work/registry.log" 2>&1 &
   registry_pid=$!
   if [ -z "${port:-}" ]; then

@@ -175,6 +175,23 @@ TEST_CASE("renewal comes at about two thirds of the life, with jitter, and heart
   CHECK(machine.next(world.now()).verb == Verb::heartbeat);
 }
 
+TEST_CASE("a certificate that begins in the past is not due as it comes") {
+  World world;
+  Machine machine(settings(), {}, std::nullopt, world.now());
+  machine.set_facts("f");
+  const Validity backdated{world.wall - 5min, world.wall + 8s};
+  machine.accept(machine.next(world.now()), Joined{.certificate = backdated, .server_time = world.wall}, world.now());
+  const Step put = machine.next(world.now());
+  REQUIRE(put.verb == Verb::put);
+  machine.accept(put, ack(put, world), world.now());
+  CHECK(machine.next(world.now()).verb == Verb::wait);
+  world.pass(6s);
+  const Step renew = machine.next(world.now());
+  REQUIRE(renew.verb == Verb::renew);
+  machine.accept(renew, Renewed{{world.wall - 5min, world.wall + 8s}, world.wall}, world.now());
+  CHECK(machine.next(world.now()).verb != Verb::renew);
+}
+
 TEST_CASE("an expired certificate re-joins by proof of the old key") {
   World world;
   Machine machine = registered(world);
