@@ -14,6 +14,7 @@
 
 #include "agent/base/clock.hpp"
 #include "agent/base/file.hpp"
+#include "agent/base/text.hpp"
 #include "agent/registration/join_token.hpp"
 #include "tests/bench/load_check.hpp"
 #include "tests/bench/load_fleet.hpp"
@@ -80,7 +81,9 @@ class Run {
   Result<> all() {
     for (const auto step :
          {&Run::prepare, &Run::joins, &Run::steady, &Run::kill_and_return, &Run::throughput, &Run::check_and_end}) {
-      if (Result<> done = (this->*step)(); done.has_error()) return done;
+      Result<> done = (this->*step)();
+      if (fleet_) report_.set_retries(fleet_->counters().retries);
+      if (done.has_error()) return done;
     }
     return {};
   }
@@ -237,7 +240,9 @@ Result<> Run::kill_and_return() {
   const auto listening = Clock::now();
   const Result<ProcessUse> fresh = use_of(registry_.pid());
   if (fresh.has_error()) return fresh.error();
-  const bool all = fleet_->run_until([this] { return fleet_->back() == options_.nodes; }, 120s);
+  (void)fleet_->run_until([&] { return fleet_->back() == options_.nodes || counters.lost + counters.unexpected > 0; },
+                          120s);
+  const bool all = fleet_->back() == options_.nodes;
   const double took = seconds_since(listening);
   report_.add("knownNodesKilobytes", "of this the node itself, without a connection",
               (static_cast<double>(fresh->rss_bytes) - static_cast<double>(empty_.rss_bytes)) / options_.nodes / 1024,
@@ -300,7 +305,6 @@ Result<> Run::check_and_end() {
               Aim{0, false});
   report_.add("unexpected", "answers that cannot be retried", static_cast<double>(counters.unexpected), "", 0,
               Aim{0, false});
-  report_.set_retries(counters.retries);
   fleet_->close_all();
   if (Result<> ended = registry_.finish(); ended.has_error()) return ended;
   if (!found->good() || counters.lost > 0) return fail(Code::data_loss, "something acknowledged was lost");
@@ -325,7 +329,7 @@ int run(const Options& options) {
   fmt::print(stderr, "load_generator: {}\n", done.error().text());
   if (whole.fleet() != nullptr) {
     for (const std::string& complaint : whole.fleet()->counters().complaints)
-      fmt::print(stderr, "  {}\n", complaint);
+      fmt::print(stderr, "  {}\n", printable(trim(complaint), 300));
   }
   return 1;
 }
