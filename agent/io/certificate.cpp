@@ -41,8 +41,7 @@ WallTime time_of(const ASN1_TIME* time) {
   return WallTime{std::chrono::seconds{::timegm(&broken)}};
 }
 
-std::string serial_of(X509* certificate) {
-  const ASN1_INTEGER* serial = X509_get0_serialNumber(certificate);
+std::string serial_of(const ASN1_INTEGER* serial) {
   return hex_encode({reinterpret_cast<const char*>(serial->data), static_cast<std::size_t>(serial->length)});
 }
 
@@ -79,6 +78,19 @@ bool set_serial(X509* certificate) {
   return set;
 }
 
+// Takes the point as it is encoded: X509_set_pubkey() would encode the key and decode it again.
+bool set_public_key(X509* certificate, std::string_view p256_public_key_info) {
+  constexpr std::size_t kPointBytes = 65;
+  const std::string_view point = p256_public_key_info.substr(p256_public_key_info.size() - kPointBytes);
+  auto* copy = static_cast<unsigned char*>(OPENSSL_memdup(point.data(), point.size()));
+  if (copy == nullptr) return false;
+  const bool set =
+      X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(certificate), OBJ_nid2obj(NID_X9_62_id_ecPublicKey), V_ASN1_OBJECT,
+                             OBJ_nid2obj(NID_X9_62_prime256v1), copy, static_cast<int>(point.size())) == 1;
+  if (!set) OPENSSL_free(copy);
+  return set;
+}
+
 bool add_extensions(X509* certificate, X509* issuer, const CertificateRequest& request,
                     const std::string& alternatives) {
   const bool server = !request.server_names.empty();
@@ -111,45 +123,62 @@ Result<std::string> csr_public_key(std::string_view csr_der) {
   const unsigned char* at = bytes(csr_der);
   const Request request(d2i_X509_REQ(nullptr, &at, static_cast<long>(csr_der.size())));
   if (!request) return failed("certificate request is not PKCS#10", Code::invalid_argument);
-  EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-  std::array<char, 64> group{};
-  std::size_t length = 0;
-  if (key == nullptr || EVP_PKEY_get_base_id(key) != EVP_PKEY_EC ||
-      EVP_PKEY_get_group_name(key, group.data(), group.size(), &length) != 1 ||
-      std::string_view(group.data(), length) != "prime256v1") {
+  std::string public_key_info = encode_der(i2d_X509_PUBKEY, X509_REQ_get_X509_PUBKEY(request.get()));
+  const Key key = p256_public_key(public_key_info);
+  if (!key) {
     ERR_clear_error();
     return fail(Code::invalid_argument, "certificate request's key is not ECDSA P-256");
   }
-  if (X509_REQ_verify(request.get(), key) != 1) {
+  if (X509_REQ_verify(request.get(), key.get()) != 1) {
     ERR_clear_error();
     return fail(Code::invalid_argument, "certificate request is not signed by its own key");
   }
-  return encode_der(i2d_PUBKEY, key);
+  return public_key_info;
+}
+
+CertificateInfo openssl::describe(X509* certificate) {
+  CertificateInfo out;
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  out.common_name = name_entry(subject, NID_commonName);
+  out.organizational_unit = name_entry(subject, NID_organizationalUnitName);
+  out.serial = serial_of(X509_get0_serialNumber(certificate));
+  out.public_key_info = encode_der(i2d_X509_PUBKEY, X509_get_X509_PUBKEY(certificate));
+  out.not_before = time_of(X509_get0_notBefore(certificate));
+  out.not_after = time_of(X509_get0_notAfter(certificate));
+  out.is_ca = X509_check_ca(certificate) == 1;
+  ERR_clear_error();
+  return out;
 }
 
 Result<CertificateInfo> parse_certificate(std::string_view der) {
   if (der.size() > kMaxCertificate) return fail(Code::invalid_argument, "certificate is longer than 16 KiB");
   const Certificate certificate = certificate_from_der(der);
   if (!certificate) return fail(Code::invalid_argument, "not a certificate in DER form");
-  CertificateInfo out;
-  const X509_NAME* subject = X509_get_subject_name(certificate.get());
-  out.common_name = name_entry(subject, NID_commonName);
-  out.organizational_unit = name_entry(subject, NID_organizationalUnitName);
-  out.serial = serial_of(certificate.get());
-  EVP_PKEY* key = X509_get0_pubkey(certificate.get());
-  if (key != nullptr) out.public_key_info = encode_der(i2d_PUBKEY, key);
-  out.not_before = time_of(X509_get0_notBefore(certificate.get()));
-  out.not_after = time_of(X509_get0_notAfter(certificate.get()));
-  out.is_ca = X509_check_ca(certificate.get()) == 1;
+  return describe(certificate.get());
+}
+
+Result<std::string> certificate_serial(std::string_view der) {
+  // Certificate { tbsCertificate { version [0], serialNumber INTEGER, ... } }: RFC 5280, 4.1.
+  const unsigned char* at = bytes(der);
+  long length = static_cast<long>(der.size());
+  const unsigned char* const end = at + length;
+  int tag = 0, type = 0;
+  for (const int wanted : {V_ASN1_SEQUENCE, V_ASN1_SEQUENCE, 0}) {
+    if ((ASN1_get_object(&at, &length, &tag, &type, end - at) & 0x80) != 0 || tag != wanted) {
+      ERR_clear_error();
+      return fail(Code::invalid_argument, "not a certificate in DER form");
+    }
+  }
+  at += length;
+  const openssl::Integer serial(d2i_ASN1_INTEGER(nullptr, &at, end - at));
   ERR_clear_error();
-  return out;
+  if (!serial) return fail(Code::invalid_argument, "not a certificate in DER form");
+  return serial_of(serial.get());
 }
 
 Result<std::string> issue_certificate(const CertificateRequest& request, std::string_view issuer_certificate,
                                       const PrivateKey& issuer_key) {
-  const unsigned char* at = bytes(request.public_key_info);
-  const Key subject_key(d2i_PUBKEY(nullptr, &at, static_cast<long>(request.public_key_info.size())));
-  if (!subject_key) return failed("cannot read the public key", Code::invalid_argument);
+  if (!p256_public_key(request.public_key_info)) return fail(Code::invalid_argument, "public key is not ECDSA P-256");
   const Certificate issuer = issuer_certificate.empty() ? nullptr : certificate_from_der(issuer_certificate);
   if (!issuer && !issuer_certificate.empty()) return fail(Code::data_loss, "issuer's certificate is not readable");
   const Result<std::string> alternatives = subject_alternatives(request.server_names);
@@ -165,7 +194,7 @@ Result<std::string> issue_certificate(const CertificateRequest& request, std::st
                     ASN1_TIME_set(X509_getm_notBefore(certificate.get()), seconds_of(request.not_before)) != nullptr &&
                     ASN1_TIME_set(X509_getm_notAfter(certificate.get()), seconds_of(request.not_after)) != nullptr &&
                     X509_set_issuer_name(certificate.get(), X509_get_subject_name(signer)) == 1 &&
-                    X509_set_pubkey(certificate.get(), subject_key.get()) == 1 &&
+                    set_public_key(certificate.get(), request.public_key_info) &&
                     add_extensions(certificate.get(), signer, request, *alternatives) &&
                     X509_sign(certificate.get(), static_cast<EVP_PKEY*>(issuer_key.native()), EVP_sha256()) > 0;
   if (!made) return failed("cannot issue a certificate");

@@ -1,7 +1,9 @@
 #include "agent/io/crypto.hpp"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 
 #include <array>
@@ -16,6 +18,13 @@ using namespace openssl;
 namespace {
 
 constexpr std::size_t kMaxKeyPem = 8192;
+constexpr std::size_t kPointBytes = 65;  // 0x04, x, y
+
+// RFC 5480: SEQUENCE { SEQUENCE { id-ecPublicKey, prime256v1 }, BIT STRING of 66 bytes: what stands before the point.
+constexpr std::string_view kP256Prefix(
+    "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00", 26);
+
+using ParameterContext = std::unique_ptr<EVP_PKEY_CTX, Deleter<EVP_PKEY_CTX_free>>;
 
 bool is_p256(EVP_PKEY* key) {
   std::array<char, 64> group{};
@@ -26,6 +35,24 @@ bool is_p256(EVP_PKEY* key) {
 }
 
 }  // namespace
+
+Key openssl::p256_public_key(std::string_view public_key_info) {
+  if (public_key_info.size() != kP256Prefix.size() + kPointBytes || !public_key_info.starts_with(kP256Prefix))
+    return {};
+  std::string point(public_key_info.substr(kP256Prefix.size()));
+  std::string group("prime256v1");
+  std::array<OSSL_PARAM, 3> parameters{
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()),
+      OSSL_PARAM_construct_end()};
+  const ParameterContext context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+  EVP_PKEY* key = nullptr;
+  if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.data()) != 1) {
+    ERR_clear_error();
+  }
+  return Key(key);
+}
 
 std::string sha256(std::string_view data) {
   std::string out(32, '\0');
@@ -93,11 +120,9 @@ Result<std::string> PrivateKey::sign(std::string_view data) const {
 }
 
 bool verify_signature(std::string_view public_key_info, std::string_view data, std::string_view signature) {
-  const unsigned char* at = bytes(public_key_info);
-  const Key key(d2i_PUBKEY(nullptr, &at, static_cast<long>(public_key_info.size())));
+  const Key key = p256_public_key(public_key_info);
   const DigestContext context(EVP_MD_CTX_new());
-  const bool good = key && is_p256(key.get()) &&
-                    EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
+  const bool good = key && EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1 &&
                     EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(data), data.size()) == 1;
   ERR_clear_error();
   return good;

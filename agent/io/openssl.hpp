@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "agent/base/error.hpp"
+#include "agent/io/crypto.hpp"
 
 namespace omnitide::io::openssl {
 
@@ -29,6 +30,7 @@ using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
 using Request = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
 using Bio = std::unique_ptr<BIO, Deleter<BIO_free>>;
+using Integer = std::unique_ptr<ASN1_INTEGER, Deleter<ASN1_INTEGER_free>>;
 using Name = std::unique_ptr<X509_NAME, Deleter<X509_NAME_free>>;
 using Context = std::unique_ptr<SSL_CTX, Deleter<SSL_CTX_free>>;
 using Session = std::unique_ptr<SSL, Deleter<SSL_free>>;
@@ -69,5 +71,11 @@ template <class Encode, class T>
   OPENSSL_free(buffer);
   return out;
 }
+
+// The key of a SubjectPublicKeyInfo that is named curve P-256 with an uncompressed point, which must lie on the curve;
+// null for anything else. OpenSSL 3.0's general decoder takes seven times as long.
+[[nodiscard]] Key p256_public_key(std::string_view public_key_info);
+
+[[nodiscard]] CertificateInfo describe(X509* certificate);
 
 }  // namespace omnitide::io::openssl

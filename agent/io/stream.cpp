@@ -178,16 +178,14 @@ void Stream::close() {
 
 std::optional<Peer::Certificate> Stream::peer_certificate() const {
   if (!tls_) return std::nullopt;
-  const X509* certificate = SSL_get0_peer_certificate(tls_->ssl.get());
+  X509* certificate = SSL_get0_peer_certificate(tls_->ssl.get());
   if (certificate == nullptr || SSL_get_verify_result(tls_->ssl.get()) != X509_V_OK) return std::nullopt;
-  const std::string der = encode_der(i2d_X509, const_cast<X509*>(certificate));
-  Result<CertificateInfo> info = parse_certificate(der);
-  if (info.has_error()) return std::nullopt;
-  return Peer::Certificate{.common_name = std::move(info->common_name),
-                           .organizational_unit = std::move(info->organizational_unit),
-                           .serial = std::move(info->serial),
-                           .not_after = info->not_after,
-                           .der_sha256 = sha256(der)};
+  CertificateInfo info = describe(certificate);
+  return Peer::Certificate{.common_name = std::move(info.common_name),
+                           .organizational_unit = std::move(info.organizational_unit),
+                           .serial = std::move(info.serial),
+                           .not_after = info.not_after,
+                           .der_sha256 = sha256(encode_der(i2d_X509, certificate))};
 }
 
 }  // namespace omnitide::io
