@@ -22,8 +22,10 @@ void add_all(Command& root, Session& session) {
   add_run(root, session);
   add_status(root, session);
   add_discover(root, session);
+  add_doctor(root, session);
   add_config(root, session);
   add_log_level(root, session);
+  add_support(root, session);
   add_version(root, session);
   add_completion(root, session);
   root.example(

@@ -43,6 +43,7 @@ int run(const config::LoadOptions& options, config::Loaded loaded) {
     log::warning(log::Part::config, warning);
   const Result<UniqueFd> lock = take_run_lock(loaded.config.paths.run_dir);
   if (lock.has_error()) return give_up(lock.error());
+  note_run_dir(loaded.config.paths.state_dir, loaded.config.paths.run_dir);
   log::info(log::Part::agent, fmt::format("omnitide-agent {} starting", version()),
             {{"pid", std::to_string(::getpid())}});
   {

@@ -31,4 +31,12 @@ Result<UniqueFd> take_run_lock(const std::string& run_dir) {
   return lock;
 }
 
+void note_run_dir(const std::string& state_dir, const std::string& run_dir) {
+  const std::string path = state_dir + "/run-dir", content = run_dir + "\n";
+  if (const Result<std::string> known = read_file(path, 4096); known.has_value() && *known == content) return;
+  if (make_folders(state_dir, 0750).has_error()) return;
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (file) (void)!::write(file.get(), content.data(), content.size());
+}
+
 }  // namespace omnitide::daemon
