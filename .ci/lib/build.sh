@@ -36,8 +36,6 @@ build() {
     rm -rf -- "$dir"
   fi
   [[ -e "$dir/build.ninja" ]] || configure "$preset"
-  # A look without compiling: an unchanged tree needs no words.
-  if [[ "$(ninja -C "$dir" -n "$@" 2>/dev/null | tail -n 1)" == "ninja: no work to do." ]]; then return 0; fi
   step "Building $dir"
-  NINJA_STATUS='[%f/%t, %es] ' ninja -C "$dir" -j "${JOBS:-$(jobs_count)}" "$@"
+  (cd "$dir" && NINJA_STATUS='[%f/%t, %es] ' exec ninja -j "${JOBS:-$(jobs_count)}" "$@")
 }

@@ -80,14 +80,25 @@ end_agent() {
 }
 
 show_node() {
-  local omnitide="${AGENT#"$ROOT/"}" where="--run-dir ${RUN_DIR#"$ROOT/"}" url
-  "$AGENT" status --run-dir "$RUN_DIR" || true
+  local metrics
+  "$AGENT" status --run-dir "$RUN_DIR" | sed '/^Last events/,$d' || true
+  metrics="$("$AGENT" status --run-dir "$RUN_DIR" -o json | grep -oE '"https?://[^"]*/metrics"' | tr -d '"' || true)"
   cat <<TEXT
-Up in $1 ms. State: ${STATE#"$ROOT/"}/, log: .omnitide/log/agent.log. Next:
-  $omnitide discover $where          all that was found; -o json|yaml|labels
-  $omnitide doctor $where            what works here, what is missing
-  $omnitide registry nodes $where    the registry's view
-  curl -s http://127.0.0.1:9797/metrics
-Ctrl-C ends the agent. What it logs follows.
+Up in $1 ms. Try in another terminal (./dev agent is ${AGENT#"$ROOT/"} --run-dir ${RUN_DIR#"$ROOT/"}):
+  ./dev agent discover          all that was found; -o json|yaml|labels
+  ./dev agent doctor            what works on this machine, what is missing, what to do
+  ./dev agent registry nodes    what the registry knows
+  ${metrics:+curl -s $metrics}
 TEXT
+  if [[ "$(id -u)" != 0 ]]; then
+    note "Not root: left out is what only root may read or try (SMBIOS, eBPF, NVMe logs); sudo ./dev run has it all."
+  fi
+  note "Ctrl-C ends the agent. Its log, also in .omnitide/log/agent.log:"
+}
+
+# ./dev agent COMMAND...: the built program, pointed at the agent of ./dev run.
+command_agent() {
+  [[ -x "$AGENT" ]] || fail "not built yet: ./dev build"
+  export OMNITIDE_PATHS_STATE_DIR="${OMNITIDE_PATHS_STATE_DIR:-$STATE/state}" OMNITIDE_PATHS_RUN_DIR="${OMNITIDE_PATHS_RUN_DIR:-$RUN_DIR}"
+  exec "$AGENT" "$@"
 }
