@@ -216,6 +216,8 @@ class HttpClient::Impl {
       if (got.has_error()) co_return got.error();
       boost::system::error_code error;
       if (*got == 0) {
+        // Beast takes the end of nothing for a whole message.
+        if (!parser.got_some()) co_return fail(Code::unavailable, "the server ended the connection without an answer");
         parser.put_eof(error);
         if (error || !parser.is_done())
           co_return fail(Code::data_loss, "the server ended the connection within its answer");

@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -173,6 +174,22 @@ TEST_CASE("pipelined requests are answered in order on one connection") {
   REQUIRE(first != std::string::npos);
   REQUIRE(second != std::string::npos);
   CHECK(first < second);
+}
+
+TEST_CASE("a server that takes a request and closes without an answer is an error") {
+  asio::io_context context;
+  asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), 0});
+  std::thread server([&acceptor] {
+    asio::ip::tcp::socket socket = acceptor.accept();
+    std::array<char, 4096> request{};
+    boost::system::error_code ignored;
+    (void)socket.read_some(asio::buffer(request), ignored);
+  });
+  const std::string url = "http://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port());
+  const auto answer = send_blocking({.endpoint = url, .tls = {}, .local_address = {}}, HttpRequest{});
+  server.join();
+  REQUIRE(answer.has_error());
+  CHECK(answer.error().code == Code::unavailable);
 }
 
 TEST_CASE("connections over the limit are refused, the others live") {
