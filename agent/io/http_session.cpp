@@ -112,13 +112,13 @@ asio::awaitable<void> HttpSession::run() {
   stream_.close();
 }
 
-// Gives the parser what has come; true when it took something, false at the orderly end of the stream.
-asio::awaitable<Result<bool>> HttpSession::feed(Incoming& incoming) {
+// Gives the parser what has come.
+asio::awaitable<Result<HttpSession::Fed>> HttpSession::feed(Incoming& incoming) {
   boost::system::error_code error;
   if (incoming.pending.empty()) {
     const Result<std::size_t> got = co_await stream_.read_some(shared_.scratch);
     if (got.has_error()) co_return got.error();
-    if (*got == 0) co_return false;
+    if (*got == 0) co_return Fed::end;
     // The scratch buffer is shared: what the parser leaves is copied before anything is awaited again.
     const std::size_t used = incoming.parser.put(asio::buffer(shared_.scratch.data(), *got), error);
     if (used < *got) incoming.pending.assign(shared_.scratch.data() + used, *got - used);
@@ -128,7 +128,7 @@ asio::awaitable<Result<bool>> HttpSession::feed(Incoming& incoming) {
     if (error == http::error::need_more && used == 0) {
       const Result<std::size_t> got = co_await stream_.read_some(shared_.scratch);
       if (got.has_error()) co_return got.error();
-      if (*got == 0) co_return false;
+      if (*got == 0) co_return Fed::end;
       incoming.pending.append(shared_.scratch.data(), *got);
     }
   }
@@ -138,31 +138,31 @@ asio::awaitable<Result<bool>> HttpSession::feed(Incoming& incoming) {
     co_await answer(std::move(refused), false, false);
     co_return fail(Code::invalid_argument, "bad request");
   }
-  co_return true;
+  co_return Fed::more;
 }
 
-asio::awaitable<Result<bool>> HttpSession::read_head(Incoming& incoming) {
+asio::awaitable<Result<HttpSession::Fed>> HttpSession::read_head(Incoming& incoming) {
   set_deadline(shared_.limits.header_timeout);
   while (!incoming.parser.is_header_done()) {
-    const Result<bool> fed = co_await feed(incoming);
-    if (fed.has_error() || !*fed) co_return fed;
-    if (incoming.pending.size() > shared_.limits.header_bytes + shared_.scratch.size()) co_return false;
+    const Result<Fed> fed = co_await feed(incoming);
+    if (fed.has_error() || *fed == Fed::end) co_return fed;
+    if (incoming.pending.size() > shared_.limits.header_bytes + shared_.scratch.size()) co_return Fed::end;
   }
-  co_return true;
+  co_return Fed::more;
 }
 
-asio::awaitable<Result<bool>> HttpSession::read_body(Incoming& incoming) {
-  if (incoming.parser.is_done()) co_return true;
+asio::awaitable<Result<HttpSession::Fed>> HttpSession::read_body(Incoming& incoming) {
+  if (incoming.parser.is_done()) co_return Fed::more;
   set_deadline(shared_.limits.body_timeout);
   if (to_lower(std::string(incoming.parser.get()[http::field::expect])) == "100-continue") {
     const Result<> wrote = co_await stream_.write_all("HTTP/1.1 100 Continue\r\n\r\n");
     if (wrote.has_error()) co_return wrote.error();
   }
   while (!incoming.parser.is_done()) {
-    const Result<bool> fed = co_await feed(incoming);
-    if (fed.has_error() || !*fed) co_return fed;
+    const Result<Fed> fed = co_await feed(incoming);
+    if (fed.has_error() || *fed == Fed::end) co_return fed;
   }
-  co_return true;
+  co_return Fed::more;
 }
 
 asio::awaitable<HttpResponse> HttpSession::handle(const Route& route, HttpRequest& request) {
@@ -183,8 +183,8 @@ asio::awaitable<bool> HttpSession::serve_one() {
   incoming.parser.header_limit(static_cast<std::uint32_t>(shared_.limits.header_bytes));
   incoming.parser.body_limit(boost::none);
   incoming.pending = std::exchange(carry_, {});
-  const Result<bool> head = co_await read_head(incoming);
-  if (head.has_error() || !*head) co_return false;
+  const Result<Fed> head = co_await read_head(incoming);
+  if (head.has_error() || *head == Fed::end) co_return false;
 
   ++shared_.counters.requests;
   HttpRequest request;
@@ -212,8 +212,8 @@ asio::awaitable<bool> HttpSession::serve_one() {
     co_return co_await answer(std::move(*refused), keep, head_only);
   }
   incoming.parser.body_limit(match.route->body_limit);
-  const Result<bool> body = co_await read_body(incoming);
-  if (body.has_error() || !*body) co_return false;
+  const Result<Fed> body = co_await read_body(incoming);
+  if (body.has_error() || *body == Fed::end) co_return false;
   request.body = std::move(incoming.parser.get().body());
   carry_ = std::move(incoming.pending);
 

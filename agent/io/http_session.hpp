@@ -34,10 +34,13 @@ class HttpSession {
 
  private:
   struct Incoming;  // the parser of the request under way
+  // Not a bool: `co_return` of a const Result<bool> makes a new Result out of its operator bool, and an end or an error
+  // becomes true.
+  enum class Fed : std::uint8_t { more, end };  // end: the peer's orderly end of the stream
   [[nodiscard]] boost::asio::awaitable<bool> serve_one();
-  [[nodiscard]] boost::asio::awaitable<Result<bool>> read_head(Incoming& incoming);
-  [[nodiscard]] boost::asio::awaitable<Result<bool>> read_body(Incoming& incoming);
-  [[nodiscard]] boost::asio::awaitable<Result<bool>> feed(Incoming& incoming);
+  [[nodiscard]] boost::asio::awaitable<Result<Fed>> read_head(Incoming& incoming);
+  [[nodiscard]] boost::asio::awaitable<Result<Fed>> read_body(Incoming& incoming);
+  [[nodiscard]] boost::asio::awaitable<Result<Fed>> feed(Incoming& incoming);
   [[nodiscard]] boost::asio::awaitable<bool> answer(HttpResponse response, bool keep_alive, bool head_only);
   [[nodiscard]] boost::asio::awaitable<HttpResponse> handle(const Route& route, HttpRequest& request);
   void set_deadline(std::chrono::milliseconds from_now);

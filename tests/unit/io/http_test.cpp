@@ -70,7 +70,7 @@ class Served {
   }
   [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
   // Sends bytes as they are and returns all that comes back until the server closes or two seconds pass.
-  [[nodiscard]] std::string raw(const std::string& bytes) const {
+  [[nodiscard]] std::string raw(const std::string& bytes, bool then_end = false) const {
     asio::io_context context;
     asio::ip::tcp::socket socket(context);
     socket.connect({asio::ip::make_address("127.0.0.1"), port_});
@@ -78,6 +78,7 @@ class Served {
     ::setsockopt(socket.native_handle(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     boost::system::error_code error;
     asio::write(socket, asio::buffer(bytes), error);
+    if (then_end) socket.shutdown(asio::socket_base::shutdown_send, error);
     std::string out(1U << 16U, '\0');
     std::size_t have = 0;
     while (true) {
@@ -152,6 +153,12 @@ TEST_CASE("what is not HTTP gets a 400 or a closed connection") {
   CHECK(served.raw("GET /%zz?%zz HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 400"));
   CHECK(served.raw("GET / HTTP/1.1\r\nX: " + std::string(40000, 'a') + "\r\n\r\n").starts_with("HTTP/1.1 431"));
   CHECK(ask(served, "POST", "/v1/echo/x", "1")->status == 200);
+}
+
+TEST_CASE("half a head or half a body is no request") {
+  const Served served;
+  CHECK(served.raw("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nExpect: 100-", true).empty());
+  CHECK(served.raw("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf", true).empty());
 }
 
 TEST_CASE("a slow client is cut off and others are served meanwhile") {
