@@ -64,10 +64,18 @@ SSL* ssl_of(void* owned) { return static_cast<SSL*>(owned); }
 
 }  // namespace
 
+ClientCertificate read_certificate(std::string_view der) {
+  const auto* at = reinterpret_cast<const unsigned char*>(der.data());
+  X509* read = d2i_X509(nullptr, &at, static_cast<long>(der.size()));
+  ERR_clear_error();
+  if (read == nullptr) return {};
+  return {read, [](void* owned) { X509_free(static_cast<X509*>(owned)); }};
+}
+
 void Connection::SslFree::operator()(void* ssl) const { SSL_free(ssl_of(ssl)); }
 
 Result<> Connection::open(int epoll, std::uint32_t number, std::uint32_t source, std::uint16_t port,
-                          const io::TlsContext& tls, std::string_view certificate, const io::PrivateKey& key) {
+                          const io::TlsContext& tls, const ClientCertificate& certificate, const io::PrivateKey& key) {
   close();
   socket_.reset(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_) return fail_errno(errno, "socket");
@@ -88,9 +96,8 @@ Result<> Connection::open(int epoll, std::uint32_t number, std::uint32_t source,
   SSL_set_read_ahead(ssl, 1);  // one system call a record instead of two
   SSL_set_connect_state(ssl);
   X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), "127.0.0.1");
-  if (!certificate.empty()) {
-    const auto* der = reinterpret_cast<const unsigned char*>(certificate.data());
-    if (SSL_use_certificate_ASN1(ssl, der, static_cast<int>(certificate.size())) != 1 ||
+  if (certificate) {
+    if (SSL_use_certificate(ssl, static_cast<X509*>(certificate.get())) != 1 ||
         SSL_use_PrivateKey(ssl, static_cast<EVP_PKEY*>(key.native())) != 1) {
       return fail(Code::internal, "the certificate that the registry issued does not serve");
     }

@@ -24,6 +24,10 @@ struct Answer {
   bool close = false;
 };
 
+// A certificate as OpenSSL wants it: reading it anew for each connection would be a sixth of a handshake.
+using ClientCertificate = std::shared_ptr<void>;
+[[nodiscard]] ClientCertificate read_certificate(std::string_view der);  // null when it is none
+
 class Connection {
  public:
   enum class Progress : std::uint8_t {
@@ -34,10 +38,11 @@ class Connection {
     failed,    // cause() says why
   };
 
-  // From `source` (an IPv4 address in host order) to 127.0.0.1:port. `certificate` (DER) may be empty. Adds itself to
+  // From `source` (an IPv4 address in host order) to 127.0.0.1:port. `certificate` may be null. Adds itself to
   // `epoll` with the number given, edge-triggered, once and for all.
   [[nodiscard]] Result<> open(int epoll, std::uint32_t number, std::uint32_t source, std::uint16_t port,
-                              const io::TlsContext& tls, std::string_view certificate, const io::PrivateKey& key);
+                              const io::TlsContext& tls, const ClientCertificate& certificate,
+                              const io::PrivateKey& key);
   // What an event brings. `scratch` is shared by all connections.
   [[nodiscard]] Progress drive(std::span<char> scratch);
   // The bytes must stay until the answer is there.

@@ -195,7 +195,7 @@ Node::Outcome Node::judge(const Answer& answer, std::string& cause) {
   v1::JoinResponse said;
   const bool read = said.ParseFromArray(answer.body.data(), static_cast<int>(answer.body.size()));
   nonce_ = {};
-  if (read && said.node_id() == node_id_) certificate_ = said.certificate_der();
+  if (read && said.node_id() == node_id_) certificate_ = read_certificate(said.certificate_der());
   if (joined()) return Outcome::reconnect;
   cause = "the join brought no certificate";
   return Outcome::unexpected;

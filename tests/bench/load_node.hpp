@@ -42,8 +42,8 @@ class Node {
   // The facts change: a new generation.
   void change();
 
-  [[nodiscard]] bool joined() const { return !certificate_.empty(); }
-  [[nodiscard]] const std::string& certificate() const { return certificate_; }
+  [[nodiscard]] bool joined() const { return certificate_ != nullptr; }
+  [[nodiscard]] const ClientCertificate& certificate() const { return certificate_; }
   [[nodiscard]] const io::PrivateKey& key() const { return key_; }
   [[nodiscard]] const std::string& node_id() const { return node_id_; }
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_; }
@@ -69,7 +69,8 @@ class Node {
   [[nodiscard]] Outcome judge_problem(const Answer& answer, std::string& cause);
 
   io::PrivateKey key_;
-  std::string node_id_, hostname_, boot_id_, start_id_, nonce_, certificate_;
+  std::string node_id_, hostname_, boot_id_, start_id_, nonce_;
+  ClientCertificate certificate_;
   std::string request_;    // of every step but the heartbeat
   std::string heartbeat_;  // kept, since it is the same until the next change
   std::uint64_t generation_ = 1, acknowledged_ = 0;
