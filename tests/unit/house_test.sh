@@ -79,6 +79,10 @@ promise "nothing but main and tests includes agent/daemon" \
   "$(in_sources | grep -vE '^agent/daemon/|^agent/main\.cpp$' | found '#include "agent/daemon/')"
 promise "no std::random_device, std::regex, iostream, shell-outs" \
   "$(in_sources | found '^[^/]*(std::random_device|std::regex|#include <(iostream|regex)>|\b(popen|system|execlp|execvp) ?\()')"
+# GCC 12 destroys the temporaries of `c ? co_await a : co_await b` twice, and a const Result<bool> that leaves a
+# coroutine becomes true by its operator bool.
+promise "no coroutine that GCC 12 or Result<bool> would break" \
+  "$(in_sources | found '\? co_await|awaitable<Result<bool>>' | grep -v '//' || true)"
 promise "every room with code has its tests" "$(untested_rooms)"
 promise "every test file is built" "$(tests_not_built)"
 promise "files stay within 400 lines" \
