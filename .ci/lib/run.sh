@@ -21,6 +21,14 @@ export_configuration() {
   export OMNITIDE_PATHS_RUN_DIR="${OMNITIDE_PATHS_RUN_DIR:-$RUN_DIR}"
   export OMNITIDE_REGISTRY_EMBEDDED="${OMNITIDE_REGISTRY_EMBEDDED:-true}"
   RUN_DIR="$OMNITIDE_PATHS_RUN_DIR"
+  if [[ -z "${OMNITIDE_REGISTRY_LISTEN:-}" ]] && taken 7443; then export OMNITIDE_REGISTRY_LISTEN=127.0.0.1:0; fi
+  if [[ -z "${OMNITIDE_HTTP_LISTEN:-}" ]] && taken 9797; then export OMNITIDE_HTTP_LISTEN=127.0.0.1:0; fi
+}
+
+# Another process listens on that port of loopback.
+taken() {
+  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null || return 1
+  note "Port $1 is taken by another process: a free one is used."
 }
 
 # Waits until the agent is ready; returns 1 when it ended or took longer than 30 s.
@@ -74,7 +82,10 @@ end_agent() {
   kill -TERM "$agent_pid" 2>/dev/null || true
   local code=0
   wait "$agent_pid" 2>/dev/null || code=$?
-  if ((follower)); then kill "$follower" 2>/dev/null && wait "$follower" 2>/dev/null; fi
+  if ((follower)); then
+    kill "$follower" 2>/dev/null || true
+    wait "$follower" 2>/dev/null || true
+  fi
   if [[ -n "$stopping" ]] && ((code != 0 && code != 127 && code != 143)); then status=$code; fi
   exit "$status"
 }
