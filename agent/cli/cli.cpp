@@ -23,6 +23,7 @@ void add_all(Command& root, Session& session) {
   add_status(root, session);
   add_discover(root, session);
   add_doctor(root, session);
+  add_registry(root, session);
   add_config(root, session);
   add_log_level(root, session);
   add_support(root, session);
@@ -34,18 +35,27 @@ void add_all(Command& root, Session& session) {
       .footnote(kExitCodes);
 }
 
+namespace {
+
+int run_command(Session& session, int argc, const char* const* argv) {
+  CommandTree tree("omnitide-agent", "Node agent: discovery, registration, metrics and health in one process");
+  Command root = tree.root();
+  add_all(root, session);
+  const CommandTree::Parsed parsed = tree.parse(argc, argv);
+  if (parsed.action) return parsed.action();
+  if (!parsed.out.empty()) return session.print(parsed.out);
+  fmt::print(stderr, "omnitide-agent: {}\n", parsed.error);
+  if (!parsed.hint.empty()) fmt::print(stderr, "hint: {}\n", parsed.hint);
+  return parsed.exit_code;
+}
+
+}  // namespace
+
 int main(int argc, const char* const* argv, const Callbacks& callbacks) {
   try {
     Session session(callbacks);
-    CommandTree tree("omnitide-agent", "Node agent: discovery, registration, metrics and health in one process");
-    Command root = tree.root();
-    add_all(root, session);
-    const CommandTree::Parsed parsed = tree.parse(argc, argv);
-    if (parsed.action) return parsed.action();
-    if (!parsed.out.empty()) return session.print(parsed.out);
-    fmt::print(stderr, "omnitide-agent: {}\n", parsed.error);
-    if (!parsed.hint.empty()) fmt::print(stderr, "hint: {}\n", parsed.hint);
-    return parsed.exit_code;
+    const int code = run_command(session, argc, argv);
+    return session.afterwards() ? session.afterwards()() : code;
   } catch (const std::exception& problem) {
     fmt::print(stderr, "omnitide-agent: {}\n", printable(problem.what()));
     return exit_code(Code::internal);

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
+#include <utility>
 
 #include "agent/cli/commands.hpp"
 
@@ -8,11 +10,12 @@ namespace omnitide::cli {
 
 namespace {
 
-int run(const Session& session) {
+int run(Session& session) {
   const config::LoadOptions options = session.load_options();
-  config::Loaded loaded = config::load(options);
-  if (!loaded.valid()) return session.failed(loaded.faults);
-  return session.callbacks().run(options, std::move(loaded));
+  const auto loaded = std::make_shared<config::Loaded>(config::load(options));
+  if (!loaded->valid()) return session.failed(loaded->faults);
+  session.run_afterwards([&session, options, loaded] { return session.callbacks().run(options, std::move(*loaded)); });
+  return 0;
 }
 
 }  // namespace

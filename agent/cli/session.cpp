@@ -123,6 +123,7 @@ int Session::print(std::string_view text) const {
   while (!text.empty()) {
     const ssize_t wrote = ::write(STDOUT_FILENO, text.data(), text.size());
     if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0 && errno == EPIPE) return 1;  // the reader has seen enough
     if (wrote <= 0) return failed(fail_errno(errno, "cannot write to standard output"));
     text.remove_prefix(static_cast<std::size_t>(wrote));
   }

@@ -1,7 +1,9 @@
 // What all commands share: where the configuration and the agent are, how to print, how to fail.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -34,6 +36,10 @@ class Session {
   // Adds -o, with the choices given, e.g. "table|json|yaml".
   void add_format(Command& command, const std::string& choices = "table|json|yaml");
 
+  // For what runs for long: is called when the tree of commands has been freed.
+  void run_afterwards(std::function<int()> work) { afterwards_ = std::move(work); }
+  [[nodiscard]] const std::function<int()>& afterwards() const { return afterwards_; }
+
   [[nodiscard]] const Callbacks& callbacks() const { return callbacks_; }
   [[nodiscard]] const Console& console() const { return console_; }
   [[nodiscard]] Format format() const;
@@ -63,6 +69,7 @@ class Session {
   Console console_;
   config::LoadOptions options_;
   std::string format_ = "table";
+  std::function<int()> afterwards_;
 };
 
 // "4s", "12m", "3h12m", "5d4h": the two largest units at most.
