@@ -96,9 +96,9 @@ show_node() {
   metrics="$("$AGENT" status --run-dir "$RUN_DIR" -o json | grep -oE '"https?://[^"]*/metrics"' | tr -d '"' || true)"
   cat <<TEXT
 Up in $1 ms. Try in another terminal (./dev agent is ${AGENT#"$ROOT/"} --run-dir ${RUN_DIR#"$ROOT/"}):
-  ./dev agent discover          all that was found; -o json|yaml|labels
-  ./dev agent doctor            what works on this machine, what is missing, what to do
-  ./dev agent registry nodes    what the registry knows
+  ./dev agent discover               all that was found; -o json|yaml|labels
+  ./dev agent doctor                 what works on this machine, what is missing, what to do
+  ./dev agent registry nodes list    the nodes that the registry knows
   ${metrics:+curl -s $metrics}
 TEXT
   if [[ "$(id -u)" != 0 ]]; then
