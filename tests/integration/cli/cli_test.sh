@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# The command line against a real agent with the embedded registry, as an operator types it.
+# OMNITIDE_PROGRAMS: the folder of the programs. Needs bash, coreutils, grep, sed, tar.
+set -uo pipefail
+export LC_ALL=C
+agent="${OMNITIDE_PROGRAMS:?}/omnitide-agent"
+scratch="$(mktemp -d)"
+state="$scratch/state" run="$scratch/run"
+passed=0 failed=0 pid=0
+
+finish() {
+  if ((pid)); then kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; fi
+  rm -rf "$scratch"
+}
+trap finish EXIT
+export HOME="$scratch/home"
+unset "${!OMNITIDE_@}" 2>/dev/null || true
+
+# expect NAME CODE PATTERN COMMAND...: the command ends with CODE and prints what matches PATTERN, on either stream.
+expect() {
+  local name="$1" code="$2" pattern="$3" out got=0
+  shift 3
+  out="$("$@" 2>&1 </dev/null)" || got=$?
+  if [[ $got -eq $code ]] && grep -qE -- "$pattern" <<<"$out"; then
+    passed=$((passed + 1))
+    printf 'ok      %s\n' "$name"
+  else
+    failed=$((failed + 1))
+    printf 'FAILED  %s: code %s instead of %s, looked for /%s/ in:\n%s\n' "$name" "$got" "$code" "$pattern" "$out" | head -n 40
+  fi
+}
+here=(--config-dir "$scratch/none" --run-dir "$run")
+registry() { "$agent" registry "$@" "${here[@]}"; }
+
+expect "no agent: status exits with 3 and a hint" 3 '^hint: is it running' "$agent" status "${here[@]}"
+expect "no agent: log-level exits with 3" 3 'no agent answers' "$agent" log-level http debug "${here[@]}"
+expect "no agent: discover works" 0 '^CPU ' "$agent" discover "${here[@]}"
+expect "no agent: support works" 0 'written' "$agent" support -o "$scratch/dead.tar.gz" "${here[@]}"
+printf 'http:\n  listn: 1\n  enabled: yes\n' >"$scratch/bad.yaml"
+expect "every fault of a configuration, and 2" 2 'bad.yaml:2: http.listn: is not a known key \(did you mean http.listen\?\)' \
+  "$agent" config check -c "$scratch/bad.yaml" "${here[@]}"
+expect "run refuses a bad configuration" 2 'bad.yaml:3: http.enabled' "$agent" run -c "$scratch/bad.yaml" "${here[@]}"
+expect "config show says where values come from" 0 'listen: .127.0.0.1:9797. +# default' "$agent" config show "${here[@]}"
+
+cat >"$scratch/agent.yaml" <<YAML
+paths: {state_dir: $state, run_dir: $run}
+registry: {embedded: true, listen: 127.0.0.1:0}
+http: {listen: 127.0.0.1:0}
+YAML
+"$agent" run --config-dir "$scratch/none" -c "$scratch/agent.yaml" 2>"$scratch/log" &
+pid=$!
+for ((i = 0; i < 200; i++)); do
+  if "$agent" status "${here[@]}" -o json 2>/dev/null | grep -q '"ready": true' &&
+    registry nodes list -o json 2>/dev/null | grep -q NODE_STATE_APPROVED; then break; fi
+  if ! kill -0 "$pid" 2>/dev/null; then break; fi
+  sleep 0.1
+done
+
+expect "status shows parts and URLs" 0 'http +on +http://127.0.0.1:[0-9]+/metrics' "$agent" status "${here[@]}"
+expect "status finds the agent by its state folder" 0 '^discovery +on' "$agent" status --config-dir "$scratch/none" --state-dir "$state"
+expect "status finds it by its configuration" 0 '^discovery +on' "$agent" status --config-dir "$scratch/none" -c "$scratch/agent.yaml"
+expect "a second agent exits with 3 and names the first" 3 "process $pid" "$agent" run --config-dir "$scratch/none" -c "$scratch/agent.yaml"
+expect "doctor looks at the running agent" 0 'agent +runs and is ready' "$agent" doctor "${here[@]}" --state-dir "$state"
+expect "a log level is set for a while" 0 'registration logs at debug for 10m' "$agent" log-level registration debug --for 10m "${here[@]}"
+
+node="$(registry nodes list -o json | sed -n 's/.*"nodeId": "\([^"]*\)".*/\1/p' | head -n 1)"
+expect "nodes are listed" 0 "^$node .*approved" registry nodes
+expect "a node is shown with its facts" 0 '^CPU ' registry nodes show "$node"
+expect "labels are set" 0 'site=hall-3' registry nodes label "$node" site=hall-3 old=1
+expect "labels are taken away" 0 "^$node: site=hall-3\$" registry nodes label "$node" old-
+expect "nodes are found by labels" 0 "^$node" registry nodes list -l site=hall-3
+expect "a selector that fits none" 0 'No nodes' registry nodes list -l site=other
+expect "a word that is no label is a usage fault" 2 'is no label' registry nodes label "$node" nonsense
+expect "a node is quarantined" 0 'is quarantined now' registry nodes quarantine "$node" --reason ticket-7
+expect "the reason is kept" 0 'ticket-7' registry nodes show "$node"
+expect "a node is approved" 0 'is approved now' registry nodes approve "$node"
+expect "an unknown node is 1" 1 'there is no node' registry nodes ban n-none
+expect "a watch begins with all nodes" 124 "added +$node" timeout 2 "$agent" registry nodes watch "${here[@]}"
+expect "a token goes into a file" 0 'is in' registry tokens create --uses 2 --label a=b --to "$scratch/token"
+expect "that nobody else can read" 0 '^600$' stat -c %a "$scratch/token"
+expect "tokens are listed" 0 '0/2 .*valid +a=b' registry tokens
+token="$(cut -d. -f2 <"$scratch/token")"
+expect "a token is revoked" 0 'is revoked' registry tokens revoke "$token"
+expect "an operator is made" 0 'for alice are in' registry operators create alice --to "$scratch/alice"
+expect "whose certificate works" 0 'alice +valid' registry operators --operator-dir "$scratch/alice"
+serial="$(registry operators | sed -n 's/^\([0-9a-f]*\) *alice.*/\1/p')"
+expect "and can be revoked" 0 'alice is revoked' registry operators revoke "$serial"
+expect "then it is refused with 4" 4 'was revoked' registry operators --operator-dir "$scratch/alice"
+expect "without a certificate nothing is asked" 4 'no operator certificate' registry nodes --operator-dir "$scratch/nobody"
+expect "the next CA is made" 0 'is next now' registry ca next
+expect "it is not activated while nodes lack it" 1 'nodes have the next CA' registry ca activate
+expect "unless that is wanted" 0 'is active now' registry ca activate --force
+expect "and this operator still gets in" 0 'retired' registry ca
+expect "a backup is taken" 0 'written' registry backup "$scratch/backup.db"
+expect "and restored" 0 'holds what' registry restore "$scratch/backup.db"
+expect "a registry that is away is 3" 3 'cannot reach' registry nodes --endpoint https://127.0.0.1:1 --operator-dir "$state/registry/operator"
+
+expect "support packs a running agent" 0 'written' "$agent" support -o "$scratch/live.tar.gz" "${here[@]}" --state-dir "$state"
+expect "with mode 0600" 0 '^600$' stat -c %a "$scratch/live.tar.gz"
+expect "status, facts, events, memory and descriptors are in it" 0 '^5$' bash -c \
+  "tar tzf '$scratch/live.tar.gz' | grep -cE '/(status.json|facts.json|events.txt|agent/smaps_rollup|agent/fd.txt)\$'"
+expect "and no key or token" 1 '^$' bash -c "tar xzOf '$scratch/live.tar.gz' | grep -E 'PRIVATE KEY|$(cut -d. -f3 <"$scratch/token")'"
+
+kill -TERM "$pid"
+wait "$pid"
+expect "the agent ended well" 0 '' test $? -eq 0
+pid=0
+if ((failed)); then tail -n 20 "$scratch/log"; fi
+printf '%d passed, %d failed\n' "$passed" "$failed"
+((failed == 0))
