@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "agent/base/text.hpp"
+#include "agent/base/version.hpp"
 #include "agent/cli/commands.hpp"
 
 namespace omnitide::cli {
@@ -38,7 +39,8 @@ void add_all(Command& root, Session& session) {
 namespace {
 
 int run_command(Session& session, int argc, const char* const* argv) {
-  CommandTree tree("omnitide-agent", "Node agent: discovery, registration, metrics and health in one process");
+  CommandTree tree("omnitide-agent", "Node agent: discovery, registration, metrics and health in one process",
+                   fmt::format("omnitide-agent {}", version()));
   Command root = tree.root();
   add_all(root, session);
   const CommandTree::Parsed parsed = tree.parse(argc, argv);

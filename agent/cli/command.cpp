@@ -200,11 +200,12 @@ std::vector<Command::OptionView> Command::views() const {
   return out;
 }
 
-CommandTree::CommandTree(const std::string& program, const std::string& help)
+CommandTree::CommandTree(const std::string& program, const std::string& help, const std::string& version)
     : app_(std::make_unique<CLI::App>(help, program)) {
   app_->formatter(std::make_shared<Formatter>());
   app_->require_subcommand(0, 1);
   app_->set_help_flag("-h,--help", "This text");
+  if (!version.empty()) app_->set_version_flag("--version", version, "Version of the program");
 }
 
 CommandTree::~CommandTree() = default;
@@ -220,6 +221,9 @@ CommandTree::Parsed CommandTree::parse(int argc, const char* const* argv) {
   } catch (const CLI::CallForHelp&) {
     out.out = at->help(at->get_parent() == nullptr ? "" : full_name(at->get_parent()));
     if (!out.out.ends_with('\n')) out.out += '\n';
+    return out;
+  } catch (const CLI::CallForVersion& asked) {
+    out.out = fmt::format("{}\n", asked.what());
     return out;
   } catch (const CLI::ParseError& problem) {
     out.exit_code = 2;

@@ -57,7 +57,8 @@ class Command {
 
 class CommandTree {
  public:
-  CommandTree(const std::string& program, const std::string& help);
+  // `version` is what --version prints; empty: there is no such option.
+  CommandTree(const std::string& program, const std::string& help, const std::string& version = {});
   ~CommandTree();
   CommandTree(const CommandTree&) = delete;
   CommandTree& operator=(const CommandTree&) = delete;

@@ -201,6 +201,15 @@ TEST_CASE("a sub-command wins over what its group does alone") {
   CHECK_FALSE(group_ran);
 }
 
+TEST_CASE("--version answers at once") {
+  CommandTree tree("program", "test", "program 1.2.3");
+  const std::array<const char*, 2> words{"program", "--version"};
+  const CommandTree::Parsed parsed = tree.parse(2, words.data());
+  CHECK_FALSE(parsed.action);
+  CHECK(parsed.exit_code == 0);
+  CHECK(parsed.out == "program 1.2.3\n");
+}
+
 TEST_CASE("bash completes commands, options and their choices") {
   CommandTree tree("omnitide-agent", "test");
   const Callbacks callbacks{};
