@@ -33,8 +33,11 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!fd) return fail_errno(errno, fmt::format("cannot read {}", path));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fail_errno(errno, fmt::format("cannot read {}", path));
+  if (!S_ISREG(info.st_mode)) return fail(Code::invalid_argument, fmt::format("{} is not a regular file", path));
   std::string out;
   while (true) {
     const std::size_t have = out.size();

@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <exception>
 
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
@@ -98,12 +100,25 @@ void Agent::start_registry() {
   parts_.set("registry", PartState::on, "embedded, for one machine", {registry_->url()});
 }
 
+// Whether the certificate on disk is one of the embedded registry's: a damaged one, or one of a registry that was here
+// before, needs a token to join anew.
+bool Agent::known_to_embedded_registry() const {
+  const std::string dir = config_.registry.dir.empty() ? config_.paths.state_dir + "/registry" : config_.registry.dir;
+  const Result<std::string> own = read_file(config_.paths.state_dir + "/identity/node.crt");
+  const Result<std::string> authority = read_file(dir + "/ca.crt");
+  if (own.has_error() || authority.has_error()) return false;
+  const Result<std::vector<std::string>> chain = io::certificates_from_pem(*own);
+  const Result<std::vector<std::string>> cas = io::certificates_from_pem(*authority);
+  if (chain.has_error() || cas.has_error()) return false;
+  return std::any_of(cas->begin(), cas->end(),
+                     [&chain](const std::string& ca) { return io::signed_by(chain->front(), ca); });
+}
+
 void Agent::start_registration() {
   config::RegistrationConfig& config = config_.registration;
   if (config.endpoint.empty()) return parts_.set("registration", PartState::off, "registration.endpoint is not set");
-  const bool joined = ::access((config_.paths.state_dir + "/identity/node.crt").c_str(), F_OK) == 0;
-  if (registry_ && !joined && config.token_file.empty()) {
-    bootstrap_token_ = config_.paths.state_dir + "/registry/bootstrap.token";
+  if (registry_ && !known_to_embedded_registry() && config.token_file.empty()) {
+    bootstrap_token_ = config_.paths.state_dir + "/bootstrap.token";
     const Result<std::string> token = registry_->make_token({.comment = "first start of the embedded registry"});
     const Result<> wrote =
         token.has_error() ? Result<>(token.error()) : write_file_durably(bootstrap_token_, *token + "\n", 0600);
@@ -129,7 +144,15 @@ void Agent::start_registration() {
   }
   registration_ = std::move(*opened);
   parts_.set("registration", PartState::starting, "not yet acknowledged by the registry", {config.endpoint});
-  asio::co_spawn(context_, registration_->run([this] { state_changed(); }), asio::detached);
+  asio::co_spawn(context_, registration_->run([this] { state_changed(); }), [this](std::exception_ptr problem) {
+    if (!problem || stopping_) return;
+    try {
+      std::rethrow_exception(problem);
+    } catch (const std::exception& caught) {
+      log::error(Part::registration, "registration failed and is off until a restart", {{"reason", caught.what()}});
+      parts_.set("registration", PartState::failed, caught.what());
+    }
+  });
 }
 
 Result<> Agent::start_local_api() {
@@ -250,7 +273,14 @@ std::string Agent::summary() {
 void Agent::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
-    if (number != SIGHUP) return stop(number);
+    if (number != SIGHUP) {
+      stop(number);
+      // A second signal does not wait for anything.
+      signals_.async_wait([](const boost::system::error_code& cancelled, int /*again*/) {
+        if (!cancelled) ::_exit(1);
+      });
+      return;
+    }
     reload();
     wait_for_signal();
   });

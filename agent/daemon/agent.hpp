@@ -32,6 +32,7 @@ class Agent {
  private:
   void start_registry();
   void start_registration();
+  [[nodiscard]] bool known_to_embedded_registry() const;
   void start_discovery();
   Result<> start_local_api();
   void start_web();

@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <exception>
 
 #include "agent/base/log.hpp"
 #include "discovery/inventory/ebpf_source.hpp"
@@ -48,7 +49,7 @@ void DiscoveryPart::start() {
   // The monitors first: what changes during the first read is heard and read again.
   open_monitors();
   request_all();
-  asio::co_spawn(context_, refresh(), asio::detached);
+  spawn(refresh());
 }
 
 void DiscoveryPart::stop() {
@@ -63,25 +64,48 @@ void DiscoveryPart::stop() {
 void DiscoveryPart::set_timing(std::chrono::milliseconds refresh_interval, std::chrono::milliseconds debounce) {
   options_.refresh_interval = refresh_interval;
   debouncer_ = discovery::Debouncer(debounce);
+  // What waited for the old debouncer is read now.
+  for (std::size_t i = 0; i < wanted_.size(); ++i) {
+    if (wanted_[i]) request(i);
+    wanted_[i] = false;
+  }
   refresh_timer_.cancel();  // the loop starts anew with the new interval
 }
 
 void DiscoveryPart::open_monitors() {
   if (Result<discovery::UeventMonitor> monitor = discovery::UeventMonitor::open(); monitor.has_value()) {
-    asio::co_spawn(context_, hear_uevents(std::move(*monitor)), asio::detached);
+    spawn(hear_uevents(std::move(*monitor)));
   } else {
     deaf_.push_back("device events are not heard: " + monitor.error().message);
   }
   if (Result<discovery::LinkMonitor> monitor = discovery::LinkMonitor::open(); monitor.has_value()) {
-    asio::co_spawn(context_, hear_links(std::move(*monitor)), asio::detached);
+    spawn(hear_links(std::move(*monitor)));
   } else {
     deaf_.push_back("link events are not heard: " + monitor.error().message);
   }
   if (Result<discovery::MountMonitor> monitor = discovery::MountMonitor::open(); monitor.has_value()) {
-    asio::co_spawn(context_, hear_mounts(std::move(*monitor)), asio::detached);
+    spawn(hear_mounts(std::move(*monitor)));
   } else {
     deaf_.push_back("mounts are not heard: " + monitor.error().message);
   }
+}
+
+void DiscoveryPart::spawn(asio::awaitable<void> work) {
+  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
+    if (!problem || stopping_) return;
+    try {
+      std::rethrow_exception(problem);
+    } catch (const std::exception& caught) {
+      deafened(std::string("a part of discovery failed: ") + caught.what());
+    }
+  });
+}
+
+void DiscoveryPart::deafened(std::string reason) {
+  if (stopping_) return;
+  log::error(Part::discovery, reason);
+  deaf_.push_back(std::move(reason));
+  if (complete_) on_facts_();
 }
 
 void DiscoveryPart::request_all() {
@@ -95,7 +119,7 @@ void DiscoveryPart::request(std::size_t index) {
     return;
   }
   slots_[index].reading = true;
-  asio::co_spawn(context_, read(index), asio::detached);
+  spawn(read(index));
 }
 
 asio::awaitable<void> DiscoveryPart::read(std::size_t index) {
@@ -146,7 +170,7 @@ void DiscoveryPart::want(const std::vector<std::size_t>& indices) {
     wanted_[index] = true;
   debouncer_.event(std::chrono::steady_clock::now());
   if (std::exchange(debouncing_, true)) return;
-  asio::co_spawn(context_, debounce(), asio::detached);
+  spawn(debounce());
 }
 
 asio::awaitable<void> DiscoveryPart::debounce() {
@@ -173,7 +197,10 @@ asio::awaitable<void> DiscoveryPart::hear_uevents(discovery::UeventMonitor monit
         co_await descriptor->async_wait(stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
     if (error || stopping_) break;
     const Result<discovery::UeventBatch> batch = monitor.drain();
-    if (batch.has_error()) break;
+    if (batch.has_error()) {
+      deafened("device events are not heard any more: " + batch.error().message);
+      break;
+    }
     if (batch->overflow) {
       log::warning(Part::discovery, "device events were lost, reading everything again");
       request_all();
@@ -191,7 +218,10 @@ asio::awaitable<void> DiscoveryPart::hear_links(discovery::LinkMonitor monitor) 
         co_await descriptor->async_wait(stream_descriptor::wait_read, asio::as_tuple(asio::use_awaitable));
     if (error || stopping_) break;
     const Result<discovery::LinkBatch> batch = monitor.drain();
-    if (batch.has_error()) break;
+    if (batch.has_error()) {
+      deafened("link events are not heard any more: " + batch.error().message);
+      break;
+    }
     if (batch->overflow || !batch->events.empty()) want(inventory_.wanted_by_rtnetlink());
   }
 }
@@ -205,7 +235,10 @@ asio::awaitable<void> DiscoveryPart::hear_mounts(discovery::MountMonitor monitor
         co_await descriptor->async_wait(stream_descriptor::wait_error, asio::as_tuple(asio::use_awaitable));
     if (error || stopping_) break;
     const Result<bool> changed = monitor.drain();
-    if (changed.has_error()) break;
+    if (changed.has_error()) {
+      deafened("mounts are not heard any more: " + changed.error().message);
+      break;
+    }
     if (*changed) want(inventory_.wanted_by_mounts());
   }
 }

@@ -48,6 +48,9 @@ class DiscoveryPart {
   void request_all();
   [[nodiscard]] boost::asio::awaitable<void> read(std::size_t index);
   void settle();
+  // Starts a coroutine; what it throws makes discovery deaf with that reason instead of vanishing.
+  void spawn(boost::asio::awaitable<void> work);
+  void deafened(std::string reason);
   [[nodiscard]] boost::asio::awaitable<void> refresh();
   [[nodiscard]] boost::asio::awaitable<void> debounce();
   [[nodiscard]] boost::asio::awaitable<void> hear_uevents(discovery::UeventMonitor monitor);

@@ -91,10 +91,11 @@ class HttpClient::Impl {
 
   asio::awaitable<Result<HttpResponse>> exchange(HttpRequest request, std::function<bool(std::string_view)> on_bytes) {
     const bool kept = stream_ && stream_->open();
+    if (cancelled_) co_return fail(Code::aborted, "the client was told to end");
     arm();
     Result<HttpResponse> answer = co_await attempt(request, on_bytes);
     // A kept connection that the server had closed meanwhile: no byte of an answer came, so ask once more on a new one.
-    if (answer.has_error() && kept && !answered_ && answer.error().code != Code::deadline_exceeded) {
+    if (answer.has_error() && kept && !answered_ && !cancelled_ && answer.error().code != Code::deadline_exceeded) {
       close();
       answer = co_await attempt(request, on_bytes);
     }
@@ -108,6 +109,14 @@ class HttpClient::Impl {
     Result<> connected = co_await connect();
     disarm();
     co_return connected;
+  }
+
+  void cancel() {
+    cancelled_ = expired_ = true;
+    resolver_.cancel();
+    boost::system::error_code ignored;
+    if (connecting_ != nullptr) connecting_->cancel(ignored);
+    if (stream_) stream_->abort(fail(Code::aborted, "the client was told to end"));
   }
 
   void close() {
@@ -255,7 +264,7 @@ class HttpClient::Impl {
   std::optional<Stream> stream_;
   StreamSocket* connecting_ = nullptr;
   std::chrono::nanoseconds handshake_{};
-  bool expired_ = false, answered_ = false;
+  bool expired_ = false, answered_ = false, cancelled_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -274,6 +283,7 @@ asio::awaitable<Result<HttpResponse>> HttpClient::stream(HttpRequest request,
 }
 asio::awaitable<Result<>> HttpClient::connect() { return impl_->connect_in_time(); }
 void HttpClient::close() { impl_->close(); }
+void HttpClient::cancel() { impl_->cancel(); }
 bool HttpClient::connected() const { return impl_->connected(); }
 std::chrono::nanoseconds HttpClient::handshake_time() const { return impl_->handshake_time(); }
 

@@ -37,7 +37,8 @@ class HttpClient {
                                                                     std::function<bool(std::string_view)> on_bytes);
   // Connects and shakes hands without a request; no-op when connected.
   [[nodiscard]] boost::asio::awaitable<Result<>> connect();
-  void close();
+  void close();   // between requests
+  void cancel();  // ends the request under way with Code::aborted, and every later one
   [[nodiscard]] bool connected() const;
   [[nodiscard]] std::chrono::nanoseconds handshake_time() const;  // of the last TLS handshake
 

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -30,6 +31,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kSweepEvery = 500ms;
+constexpr std::size_t kEvictedAtOnce = 16;
 constexpr auto kPauseWhenFull = 50ms;  // out of descriptors: let some go before the next accept
 
 std::string address_of(const StreamSocket& socket) {
@@ -135,12 +137,20 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     }
   }
 
+  // The oldest one that may go is gone in a moment: the limit is passed by one for that long.
+  bool make_room() {
+    if (sessions_.size() >= shared_.limits.connections + kEvictedAtOnce) return false;
+    return std::any_of(sessions_.begin(), sessions_.end(), [](HttpSession* session) { return session->evict(); });
+  }
+
   void admit(StreamSocket socket, bool tls) {
     ++shared_.counters.accepted;
     std::string address = address_of(socket);
     const bool crowded = shared_.limits.connections_per_address > 0 && !address.empty() &&
                          by_address_[address] >= shared_.limits.connections_per_address;
-    if (sessions_.size() >= shared_.limits.connections || crowded) {
+    // Idle connections of nobody in particular make room, so that holding them open locks nobody out.
+    const bool full = sessions_.size() >= shared_.limits.connections;
+    if (crowded || (full && !make_room())) {
       ++shared_.counters.refused_full;
       return;  // the socket closes
     }
@@ -173,7 +183,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   }
 
   static asio::awaitable<void> sweep_loop(std::shared_ptr<Impl> self) {
-    while (!self->shared_.stopping) {
+    // Until the last session has ended: the deadlines hold while the server stops.
+    while (!self->shared_.stopping || !self->sessions_.empty()) {
       self->sweep_.expires_after(kSweepEvery);
       co_await self->sweep_.async_wait(asio::as_tuple(asio::use_awaitable));
       const auto now = std::chrono::steady_clock::now();

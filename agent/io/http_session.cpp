@@ -43,6 +43,8 @@ class ChunkedBody : public BodyStream {
   std::function<void(bool)> writing_;
 };
 
+constexpr std::chrono::milliseconds kStopGrace{2'000};
+
 HttpResponse problem(unsigned status, Code code, std::string message) {
   HttpResponse out = error_response(fail(code, std::move(message)));
   out.status = status;
@@ -59,6 +61,7 @@ HttpResponse parse_problem(const boost::system::error_code& error) {
 
 bool fill(HttpRequest& request, const http::request<http::string_body>& message) {
   request.method = std::string_view(message.method_string().data(), message.method_string().size());
+  if (message.count(http::field::host) > 1) return false;  // RFC 9112, section 3.2
   for (const auto& field : message) {
     request.headers.emplace_back(to_lower({field.name_string().data(), field.name_string().size()}),
                                  std::string(field.value().data(), field.value().size()));
@@ -72,7 +75,7 @@ HttpSession::HttpSession(ServerShared& shared, Stream stream, std::shared_ptr<Pe
     : shared_(shared), stream_(std::move(stream)), peer_(std::move(peer)), tls_(std::move(tls)) {}
 
 void HttpSession::set_deadline(std::chrono::milliseconds from_now) {
-  deadline_ = std::chrono::steady_clock::now() + from_now;
+  deadline_ = std::min(std::chrono::steady_clock::now() + from_now, stop_by_);
 }
 
 void HttpSession::expire(SteadyTime now) {
@@ -82,7 +85,17 @@ void HttpSession::expire(SteadyTime now) {
   stream_.abort(fail(Code::deadline_exceeded, "the peer is too slow"));
 }
 
+bool HttpSession::evict() {
+  if (busy_ || evicted_ || peer_->certificate) return false;
+  evicted_ = true;
+  stream_.abort(fail(Code::resource_exhausted, "idle, and others wait"));
+  return true;
+}
+
 void HttpSession::stop() {
+  // A request under way gets a moment to be answered, not what is left of its time-outs.
+  stop_by_ = std::chrono::steady_clock::now() + kStopGrace;
+  set_deadline(kStopGrace);
   if (!busy_ || streaming_) stream_.abort(fail(Code::unavailable, "server is stopping"));
 }
 
@@ -159,6 +172,13 @@ asio::awaitable<Result<HttpSession::Fed>> HttpSession::read_body(Incoming& incom
     if (wrote.has_error()) co_return wrote.error();
   }
   while (!incoming.parser.is_done()) {
+    // What the parser does not take is framing: a chunk's extension or a trailer without an end.
+    if (incoming.pending.size() > shared_.limits.header_bytes) {
+      ++shared_.counters.bad_requests;
+      HttpResponse refused = parse_problem(http::error::header_limit);
+      co_await answer(std::move(refused), false, false);
+      co_return Fed::end;
+    }
     const Result<Fed> fed = co_await feed(incoming);
     if (fed.has_error() || *fed == Fed::end) co_return fed;
   }
@@ -231,12 +251,12 @@ asio::awaitable<bool> HttpSession::answer(HttpResponse response, bool keep_alive
   if ((co_await stream_.write_all(bytes)).has_error()) co_return false;
   if (!response.stream || head_only) co_return keep;
   streaming_ = true;
-  deadline_ = SteadyTime::max();
+  deadline_ = stop_by_;
   ChunkedBody body(stream_, [this](bool writing) {
     if (writing) {
       set_deadline(shared_.limits.write_timeout);
     } else {
-      deadline_ = SteadyTime::max();
+      deadline_ = stop_by_;
     }
   });
   const Result<> streamed = co_await response.stream(body);

@@ -28,8 +28,10 @@ class HttpSession {
   [[nodiscard]] boost::asio::awaitable<void> run();
   // The server's clock sweep: ends the connection when its deadline has passed.
   void expire(SteadyTime now);
-  // Ends it when no request is under way, or only an endless answer.
+  // Ends it when no request is under way, or only an endless answer; else within two seconds, by expire().
   void stop();
+  // Ends it to make room when it is idle and nobody in particular: no client certificate. False otherwise.
+  bool evict();
   [[nodiscard]] const Peer& peer() const { return *peer_; }
 
  private:
@@ -50,8 +52,8 @@ class HttpSession {
   std::shared_ptr<Peer> peer_;
   TlsContext tls_;
   std::string carry_;  // bytes after the end of a request: the next one, pipelined
-  SteadyTime deadline_{};
-  bool busy_ = false, streaming_ = false;
+  SteadyTime deadline_{}, stop_by_ = SteadyTime::max();
+  bool busy_ = false, streaming_ = false, evicted_ = false;
 };
 
 }  // namespace omnitide::io

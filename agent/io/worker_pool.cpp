@@ -9,6 +9,7 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,6 +39,10 @@ class WorkerPool::Impl : public std::enable_shared_from_this<WorkerPool::Impl> {
     if (queue_.size() >= limits_.queued || (threads_ == 0 && stuck_ >= limits_.stuck)) return false;
     queue_.push_back(std::move(job));
     if (idle_ < queue_.size() && threads_ < limits_.threads) start_thread();
+    if (threads_ == 0) {
+      queue_.pop_back();
+      return false;
+    }
     wake_.notify_one();
     return true;
   }
@@ -47,6 +52,8 @@ class WorkerPool::Impl : public std::enable_shared_from_this<WorkerPool::Impl> {
     const std::lock_guard lock(mutex_);
     if (job->finished) return true;
     job->abandoned = true;
+    job->waiter.reset();  // its context may be gone when the thread comes back
+    if (!job->started) std::erase(queue_, job);
     if (job->started) {
       ++stuck_;
       --threads_;
@@ -70,8 +77,13 @@ class WorkerPool::Impl : public std::enable_shared_from_this<WorkerPool::Impl> {
 
  private:
   void start_thread() {
-    ++threads_;
-    std::thread([self = shared_from_this()] { self->work(); }).detach();
+    // A thread that cannot be made (a limit of processes) is no thread: its jobs wait for another or for their
+    // deadline.
+    try {
+      std::thread([self = shared_from_this()] { self->work(); }).detach();
+      ++threads_;
+    } catch (const std::system_error&) {
+    }
   }
 
   void work() {

@@ -14,6 +14,7 @@ constexpr std::array<std::string_view, 8> kNames{"unjoined",   "joining",   "pen
                                                  "registered", "rejoining", "quarantined", "banned"};
 constexpr std::uint32_t kDefaultIntervalSeconds = 30, kMaxIntervalSeconds = 3600;
 constexpr auto kSaveTimeEvery = 10min;
+constexpr unsigned kTrustFailuresBeforeJoin = 3;
 
 // A renewal is due at two thirds of the life, give or take a twentieth, so that a fleet that joined together does not
 // renew together.
@@ -71,6 +72,8 @@ void Machine::use_certificate(Validity validity, bool fresh, Now now) {
 }
 
 void Machine::learn_time(WallTime server_time, Now now) {
+  // A registry issues no certificate that ends before its own now: a later time is none.
+  if (certificate_ && server_time > certificate_->not_after) return;
   server_time_ = std::max(server_time, server_time_);
   server_time_heard_ = now.steady;
   if (server_time_ - saved_.server_time < kSaveTimeEvery) return;
@@ -153,7 +156,10 @@ void Machine::accept(const Step& step, const Outcome& outcome, Now now) {
 
 void Machine::on(const Joined& joined, Now now) {
   backoff_.reset();
-  learn_time(joined.server_time, now);
+  trust_failures_ = 0;
+  // The pin was proven at whatever clock: this time replaces what was believed before.
+  saved_.server_time = server_time_ = joined.server_time;
+  server_time_heard_ = now.steady;
   saved_.node_state = joined.pending ? "pending" : "approved";
   saved_.node_state_reason.clear();
   dirty_ = true;
@@ -169,6 +175,8 @@ void Machine::on(const Joined& joined, Now now) {
 }
 
 void Machine::on(const Renewed& renewed, Now now) {
+  certificate_ = renewed.certificate;
+  trust_failures_ = 0;
   learn_time(renewed.server_time, now);
   use_certificate(renewed.certificate, true, now);
   if (state_ != State::rejoining) return;
@@ -180,7 +188,7 @@ void Machine::on(const Renewed& renewed, Now now) {
 
 void Machine::on(const Acknowledged& ack, const Step& step, Now now) {
   learn_time(ack.server_time, now);
-  backoff_.reset();
+  trust_failures_ = 0;
   attempt_at_ = now.steady + interval();
   if (ack.heartbeat_interval_seconds != 0 && ack.heartbeat_interval_seconds != saved_.heartbeat_interval_seconds) {
     saved_.heartbeat_interval_seconds = ack.heartbeat_interval_seconds;
@@ -221,6 +229,14 @@ void Machine::on(const Acknowledged& ack, const Step& step, Now now) {
     dirty_ = true;
   }
   enter(State::registered, {});
+  // An answer that leaves this very statement unacknowledged is no success: without a pace it would be put for ever.
+  const bool in_vain =
+      step.verb == Verb::put && step.with_facts && saved_.generation == step.generation && unacknowledged();
+  if (in_vain) {
+    attempt_at_ = now.steady + backoff_.next(now.random);
+  } else {
+    backoff_.reset();
+  }
 }
 
 void Machine::back_off(const Failed& failed, Now now) {
@@ -232,22 +248,38 @@ void Machine::back_off(const Failed& failed, Now now) {
 void Machine::on(const Failed& failed, const Step& step, Now now) {
   reason_ = failed.error.message;
   // A renewal has a third of the certificate's life to succeed: it backs off alone, heartbeats go on.
-  if (step.verb == Verb::renew && failed.error.code != Code::permission_denied) {
+  if (step.verb == Verb::renew && !(failed.by_registry && failed.error.code == Code::permission_denied)) {
     renew_attempt_at_ = now.steady + renew_backoff_.next(now.random) + failed.retry_after.value_or(0ms);
     return;
   }
   back_off(failed, now);
+  if (failed.by_registry) return refused(failed, step, now);
+  if (failed.error.code == Code::unauthenticated) not_believed(step);
+}
+
+// The server's certificate was refused. With a token there is another way to believe it: the pin, which holds at any
+// clock and for a registry that was set up anew. A join that fails gives the present certificate its turn again.
+void Machine::not_believed(const Step& step) {
+  ++trust_failures_;
+  if (step.verb == Verb::join && certificate_) enter(State::registering, reason_);
+  if (step.verb != Verb::join && settings_.has_token && trust_failures_ % kTrustFailuresBeforeJoin == 0) {
+    enter(State::joining, reason_);
+  }
+}
+
+// The registry's own word.
+void Machine::refused(const Failed& failed, const Step& step, Now now) {
+  trust_failures_ = 0;
+  const std::string& field = failed.error.field;
   switch (failed.error.code) {
-    case Code::permission_denied: {
-      const bool banned = failed.error.message.find("banned") != std::string::npos;
-      enter(banned ? State::banned : State::quarantined, failed.error.message);
-      if (state_ == State::quarantined && step.verb == Verb::join) enter(State::joining, failed.error.message);
+    case Code::permission_denied:
+      if (field == "state/banned") enter(State::banned, failed.error.message);
+      if (field == "state/quarantined") enter(State::quarantined, failed.error.message);
       saved_.node_state = name(state_);
       saved_.node_state_reason = failed.error.message;
       dirty_ = true;
       attempt_at_ = std::max(attempt_at_, now.steady + interval());
       break;
-    }
     case Code::not_found:
       // The operator deleted the node: only a token brings it back.
       if (step.verb == Verb::join) break;
@@ -260,7 +292,7 @@ void Machine::on(const Failed& failed, const Step& step, Now now) {
       break;
     case Code::unauthenticated:
       // The registry's clock may be ahead of ours: its word on expiry counts.
-      if (failed.error.message.find("expired") != std::string::npos && certificate_ && step.verb != Verb::join) {
+      if (field == "certificate/expired" && certificate_ && step.verb != Verb::join) {
         certificate_->not_after = std::min(certificate_->not_after, judged(now));
         enter(State::rejoining, failed.error.message);
       }

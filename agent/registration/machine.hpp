@@ -89,6 +89,9 @@ struct Failed {
   Error error;
   std::optional<std::chrono::milliseconds> retry_after;
   std::optional<std::uint64_t> known_generation;  // the registry has a later one than was sent
+  // The registry itself said so, over a connection that it proved. Only then do refusals change the node's state: a
+  // local disk that is not permitted, or an alert that anybody on the way can forge, is a failure like any other.
+  bool by_registry = false;
 };
 using Outcome = std::variant<Joined, Renewed, Acknowledged, Failed>;
 
@@ -124,6 +127,8 @@ class Machine {
   void on(const Acknowledged& acknowledged, const Step& step, Now now);
   void on(const Failed& failed, const Step& step, Now now);
   void back_off(const Failed& failed, Now now);
+  void refused(const Failed& failed, const Step& step, Now now);
+  void not_believed(const Step& step);
   void use_certificate(Validity validity, bool fresh, Now now);  // fresh: it came just now
   void learn_time(WallTime server_time, Now now);
   void enter(State state, std::string reason);
@@ -143,6 +148,7 @@ class Machine {
   WallTime server_time_{};  // the last statement and when it came
   SteadyTime server_time_heard_{};
   bool has_facts_ = false;
+  unsigned trust_failures_ = 0;                        // in a row: the server could not be believed
   bool send_facts_ = false, send_conditions_ = false;  // the registry asked for them
   bool introduced_ = false;                            // this start has been acknowledged by PUT
   bool dirty_ = false;

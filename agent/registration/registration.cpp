@@ -54,7 +54,7 @@ class Registration::Impl {
       save();
       on_change();
     }
-    transport_.close();
+    transport_.cancel();
   }
 
   void adjust(const Adjustable& next) {
@@ -68,7 +68,7 @@ class Registration::Impl {
   void stop() {
     stopping_ = true;
     wake_.cancel();
-    transport_.close();
+    transport_.cancel();
   }
 
   void set_facts(std::string bytes) {

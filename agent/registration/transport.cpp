@@ -24,10 +24,13 @@ WallTime time_of(const google::protobuf::Timestamp& time) {
   return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
 }
 
-Failed failed(Error error) { return Failed{.error = std::move(error), .retry_after = {}, .known_generation = {}}; }
+Failed failed(Error error) {
+  return Failed{.error = std::move(error), .retry_after = {}, .known_generation = {}, .by_registry = false};
+}
 
 Failed failed(const io::HttpResponse& response) {
   Failed out = failed(io::error_from_response(response));
+  out.by_registry = true;
   if (const auto seconds = parse_number<std::uint32_t>(response.header("retry-after"))) {
     out.retry_after = std::min<std::chrono::milliseconds>(std::chrono::seconds{*seconds}, kLongestRetryAfter);
   }
@@ -58,8 +61,8 @@ bool Transport::has_token() const {
   return !options_.token_file.empty() && ::access(options_.token_file.c_str(), R_OK) == 0;
 }
 
-void Transport::close() {
-  if (client_) client_->close();
+void Transport::cancel() {
+  if (client_) client_->cancel();
 }
 
 // A connection proves one thing for its whole life; another proof or another trust is another connection.
@@ -116,6 +119,16 @@ Result<Transport::Proof> Transport::prove(const char* purpose, const std::string
   return Proof{*csr, *signature};
 }
 
+// A certificate that cannot reach the disk serves from memory until the agent ends.
+Result<> Transport::keep(const std::string& certificate, std::vector<std::string> cas) {
+  Result<> stored = identity_.store_credentials(certificate, std::move(cas));
+  const bool in_use = identity_.credentials() && identity_.credentials()->certificate == certificate;
+  if (stored.has_value() || !in_use) return stored;
+  log::warning(log::Part::registration, "the certificate could not be kept on disk, going on with it in memory",
+               {{"reason", stored.error().message}});
+  return {};
+}
+
 asio::awaitable<Outcome> Transport::join(std::shared_ptr<const Statement> statement, WallTime judged) {
   const Result<std::string> text = read_file(options_.token_file, kMaxToken);
   if (text.has_error()) co_return failed(text.error());
@@ -144,11 +157,8 @@ asio::awaitable<Outcome> Transport::join(std::shared_ptr<const Statement> statem
              .server_time = time_of(answer.server_time()),
              .poll = std::chrono::seconds{answer.poll_seconds()}};
   if (out.pending) co_return out;
-  const Result<> stored = identity_.store_credentials(answer.certificate_der(), strings(answer.ca_certificates_der()));
-  if (stored.has_error()) {
-    log::warning(log::Part::registration, "the certificate could not be kept, going on with it in memory",
-                 {{"reason", stored.error().message}});
-    if (!identity_.credentials()) co_return failed(stored.error());
+  if (const Result<> kept = keep(answer.certificate_der(), strings(answer.ca_certificates_der())); kept.has_error()) {
+    co_return failed(kept.error());
   }
   out.certificate = validity_of(identity_);
   client_->close();
@@ -171,8 +181,9 @@ asio::awaitable<Outcome> Transport::rejoin(std::shared_ptr<const Statement> stat
   const Result<io::HttpResponse> response = co_await post("POST", "/v1/rejoin", request.SerializeAsString());
   v1::CertificateResponse answer;
   if (auto problem = read(response, answer)) co_return std::move(*problem);
-  const Result<> stored = identity_.store_credentials(answer.certificate_der(), strings(answer.ca_certificates_der()));
-  if (stored.has_error()) co_return failed(stored.error());
+  if (const Result<> kept = keep(answer.certificate_der(), strings(answer.ca_certificates_der())); kept.has_error()) {
+    co_return failed(kept.error());
+  }
   client_->close();
   co_return Renewed{validity_of(identity_), time_of(answer.server_time())};
 }
@@ -191,8 +202,9 @@ asio::awaitable<Outcome> Transport::renew(WallTime judged) {
       co_await post("POST", fmt::format("/v1/nodes/{}/renew", identity_.node_id()), request.SerializeAsString());
   v1::CertificateResponse answer;
   if (auto problem = read(response, answer)) co_return std::move(*problem);
-  const Result<> stored = identity_.store_credentials(answer.certificate_der(), strings(answer.ca_certificates_der()));
-  if (stored.has_error()) co_return failed(stored.error());
+  if (const Result<> kept = keep(answer.certificate_der(), strings(answer.ca_certificates_der())); kept.has_error()) {
+    co_return failed(kept.error());
+  }
   // The next request shows the new certificate.
   client_->close();
   co_return Renewed{validity_of(identity_), time_of(answer.server_time())};

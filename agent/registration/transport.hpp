@@ -41,7 +41,7 @@ class Transport {
   // Time spent on the join's keys, certificates and TLS handshakes in this process.
   [[nodiscard]] std::chrono::nanoseconds certificate_time() const { return certificate_time_; }
   void set_options(Options options) { options_ = std::move(options); }
-  void close();
+  void cancel();  // ends the request under way; the next one fails
 
  private:
   enum class Trust : std::uint8_t { none, pinned, known_ca, mutual };
@@ -52,6 +52,7 @@ class Transport {
                                                     WallTime judged);
   [[nodiscard]] boost::asio::awaitable<Outcome> heartbeat(Step step, std::shared_ptr<const Statement> statement,
                                                           WallTime judged);
+  [[nodiscard]] Result<> keep(const std::string& certificate, std::vector<std::string> cas);
   [[nodiscard]] Result<> use(Trust trust, const std::string& pin, WallTime judged);
   [[nodiscard]] boost::asio::awaitable<Result<std::string>> nonce();
   [[nodiscard]] boost::asio::awaitable<Result<io::HttpResponse>> post(std::string method, std::string path,

@@ -22,8 +22,15 @@ std::int64_t steady_number(SteadyTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
 }
 
+// `field` is what an agent goes by; the message is for people.
+Error in_state(const char* field, std::string message) {
+  Error error = fail(Code::permission_denied, std::move(message));
+  error.field = field;
+  return error;
+}
+
 Error quarantine_error(const NodeRecord& node) {
-  return fail(Code::permission_denied, fmt::format("node {} is quarantined: {}", node.node_id, node.state_reason))
+  return in_state("state/quarantined", fmt::format("node {} is quarantined: {}", node.node_id, node.state_reason))
       .with_hint("an operator decides: omnitide-agent registry approve, replace, ban or delete");
 }
 
@@ -41,10 +48,10 @@ std::optional<Error> refusal_of(const NodeRecord& node) {
     case State::approved: return std::nullopt;
     case State::quarantined: return quarantine_error(node);
     case State::banned:
-      return fail(Code::permission_denied, fmt::format("node {} is banned: {}", node.node_id, node.state_reason))
+      return in_state("state/banned", fmt::format("node {} is banned: {}", node.node_id, node.state_reason))
           .with_hint("an operator can approve it again, or delete it so that it may join anew");
     default:
-      return fail(Code::permission_denied, fmt::format("node {} waits for approval", node.node_id))
+      return in_state("state/pending", fmt::format("node {} waits for approval", node.node_id))
           .with_hint("an operator approves it: omnitide-agent registry approve");
   }
 }

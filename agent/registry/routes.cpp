@@ -60,9 +60,10 @@ std::optional<Error> why_not_node(const Context& context, const io::HttpRequest&
                                                      printable(certificate->common_name, 64)));
   }
   if (certificate->not_after <= context.now()) {
-    return fail(Code::unauthenticated,
-                fmt::format("the certificate expired at {}", format_rfc3339(certificate->not_after)))
-        .with_hint("POST /v1/rejoin with the expired certificate and a proof of its key");
+    return Error{.code = Code::unauthenticated,
+                 .message = fmt::format("the certificate expired at {}", format_rfc3339(certificate->not_after)),
+                 .field = "certificate/expired",
+                 .hint = "POST /v1/rejoin with the expired certificate and a proof of its key"};
   }
   return std::nullopt;
 }

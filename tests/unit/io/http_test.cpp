@@ -161,6 +161,33 @@ TEST_CASE("half a head or half a body is no request") {
   CHECK(served.raw("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf", true).empty());
 }
 
+TEST_CASE("framing without an end is refused: a chunk's extension, a trailer") {
+  const Served served;
+  const std::string head = "POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  CHECK(served.raw(head + "1;" + std::string(200000, 'a')).find("431") != std::string::npos);
+  CHECK(served.raw(head + "0\r\nX: " + std::string(200000, 'a')).find("431") != std::string::npos);
+}
+
+TEST_CASE("a half request does not keep a server from stopping") {
+  asio::io_context context(1);
+  auto server = std::make_unique<HttpServer>(context, routes(), ServerLimits{});
+  const std::uint16_t port = *server->listen_tcp("127.0.0.1:0");
+  asio::ip::tcp::socket holder(context);
+  holder.connect({asio::ip::make_address("127.0.0.1"), port});
+  asio::write(holder, asio::buffer(std::string("GET /v1/thr")));
+  context.run_for(200ms);
+  server->stop();
+  const auto before = std::chrono::steady_clock::now();
+  context.run_for(8s);
+  CHECK(context.stopped());  // nothing is left to wait for
+  CHECK(std::chrono::steady_clock::now() - before < 6s);
+}
+
+TEST_CASE("two Host headers are refused") {
+  const Served served;
+  CHECK(served.raw("GET /v1/throw HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").starts_with("HTTP/1.1 400"));
+}
+
 TEST_CASE("a slow client is cut off and others are served meanwhile") {
   ServerLimits limits;
   limits.header_timeout = 600ms;
@@ -199,7 +226,7 @@ TEST_CASE("a server that takes a request and closes without an answer is an erro
   CHECK(answer.error().code == Code::unavailable);
 }
 
-TEST_CASE("connections over the limit are refused, the others live") {
+TEST_CASE("a full server lets go of idle connections for those that wait") {
   ServerLimits limits;
   limits.connections = 1;
   const Served served(limits);
@@ -208,7 +235,24 @@ TEST_CASE("connections over the limit are refused, the others live") {
   const auto url = parse_url(served.url());
   holder.connect({asio::ip::make_address("127.0.0.1"), static_cast<std::uint16_t>(std::stoi(url->port))});
   std::this_thread::sleep_for(50ms);  // the accept
+  CHECK(ask(served, "GET", "/v1/throw")->status == 500);
+}
+
+TEST_CASE("a full server with requests under way refuses more, and those under way live") {
+  ServerLimits limits;
+  limits.connections = 1;
+  const Served served(limits);
+  asio::io_context context;
+  asio::ip::tcp::socket holder(context);
+  const auto url = parse_url(served.url());
+  holder.connect({asio::ip::make_address("127.0.0.1"), static_cast<std::uint16_t>(std::stoi(url->port))});
+  asio::write(holder, asio::buffer(std::string("POST /v1/echo/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n")));
+  std::this_thread::sleep_for(50ms);  // the head has been read
   CHECK(ask(served, "GET", "/v1/throw").has_error());
+  asio::write(holder, asio::buffer(std::string("1")));
+  std::string answer(64, '\0');
+  answer.resize(holder.read_some(asio::buffer(answer)));
+  CHECK(answer.starts_with("HTTP/1.1 200"));
 }
 
 TEST_CASE("a streamed answer arrives piece by piece and can be left early") {

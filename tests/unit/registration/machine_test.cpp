@@ -30,7 +30,14 @@ Acknowledged ack(const Step& step, const World& world) {
   return {.generation = step.generation, .heartbeat_interval_seconds = 10, .server_time = world.wall, .labels = {}};
 }
 Failed failure(Code code, std::string message = "no") {
-  return {.error = fail(code, std::move(message)), .retry_after = {}, .known_generation = {}};
+  return {.error = fail(code, std::move(message)), .retry_after = {}, .known_generation = {}, .by_registry = false};
+}
+
+Failed word(Code code, std::string field = {}, std::string message = "no") {
+  Failed out = failure(code, std::move(message));
+  out.error.field = std::move(field);
+  out.by_registry = true;
+  return out;
 }
 
 Machine registered(World& world) {
@@ -206,7 +213,7 @@ TEST_CASE("a registry whose clock is ahead calls the certificate expired: re-joi
   World world;
   Machine machine = registered(world);
   world.pass(10s);
-  machine.accept(machine.next(world.now()), failure(Code::unauthenticated, "the certificate has expired"), world.now());
+  machine.accept(machine.next(world.now()), word(Code::unauthenticated, "certificate/expired"), world.now());
   world.pass(300s);
   CHECK(machine.next(world.now()).verb == Verb::rejoin);
 }
@@ -255,7 +262,8 @@ TEST_CASE("a quarantined node asks slowly and comes back when an operator approv
   World world;
   Machine machine = registered(world);
   world.pass(10s);
-  machine.accept(machine.next(world.now()), failure(Code::permission_denied, "quarantined: two copies"), world.now());
+  machine.accept(machine.next(world.now()),
+                 word(Code::permission_denied, "state/quarantined", "quarantined: two copies"), world.now());
   CHECK(machine.state() == State::quarantined);
   CHECK(machine.saved().node_state_reason == "quarantined: two copies");
   const Step wait = machine.next(world.now());
@@ -271,13 +279,13 @@ TEST_CASE("a deleted node joins anew only with a token") {
   World world;
   Machine with = registered(world);
   world.pass(10s);
-  with.accept(with.next(world.now()), failure(Code::not_found), world.now());
+  with.accept(with.next(world.now()), word(Code::not_found), world.now());
   world.pass(300s);
   CHECK(with.next(world.now()).verb == Verb::join);
   with.set_has_token(false);
   Machine without(settings(false), {}, day_from(world.wall), world.now());
   without.set_facts("f");
-  without.accept(without.next(world.now()), failure(Code::not_found), world.now());
+  without.accept(without.next(world.now()), word(Code::not_found), world.now());
   world.pass(300s);
   CHECK(without.next(world.now()).verb == Verb::wait);
   CHECK(without.state() == State::unjoined);
@@ -287,7 +295,7 @@ TEST_CASE("a generation that the registry is ahead of is passed, never gone back
   World world;
   Machine machine = registered(world);
   machine.set_facts("facts-2");
-  Failed old = failure(Code::aborted);
+  Failed old = word(Code::aborted);
   old.known_generation = 41;
   machine.accept(machine.next(world.now()), old, world.now());
   world.pass(300s);
@@ -325,4 +333,71 @@ TEST_CASE("newer labels are fetched by a PUT and kept") {
   with.labels = {{"site", "hamburg"}};
   machine.accept(put, with, world.now());
   CHECK(machine.saved().labels.at("site") == "hamburg");
+}
+
+TEST_CASE("only the registry's own word changes the node's state: a disk or a forged alert does not") {
+  World world;
+  Machine machine = registered(world);
+  for (const Code code : {Code::permission_denied, Code::unauthenticated, Code::not_found}) {
+    world.pass(400s);
+    const Step step = machine.next(world.now());
+    REQUIRE(step.verb == Verb::heartbeat);
+    machine.accept(step, failure(code, "certificate has expired; banned; quarantined"), world.now());
+    CHECK(machine.state() == State::registered);
+    CHECK(machine.certificate()->not_after - world.wall > 1h);
+  }
+}
+
+TEST_CASE("a server that cannot be believed is tried by the token's pin, and the certificate has its turn again") {
+  World world;
+  Machine machine = registered(world);
+  int joins = 0, others = 0;
+  for (int i = 0; i < 12; ++i) {
+    world.pass(400s);
+    const Step step = machine.next(world.now());
+    (step.verb == Verb::join ? joins : others) += 1;
+    machine.accept(step, failure(Code::unauthenticated), world.now());
+  }
+  CHECK(joins >= 2);
+  CHECK(others >= 6);
+}
+
+TEST_CASE("an absurd time from the registry is not believed, and a join by the pin replaces what was") {
+  World world;
+  Machine machine = registered(world);
+  world.pass(10s);
+  const Step beat = machine.next(world.now());
+  Acknowledged absurd = ack(beat, world);
+  absurd.server_time = world.wall + std::chrono::hours{24 * 3650};
+  machine.accept(beat, absurd, world.now());
+  CHECK(machine.judged(world.now()) - world.wall < 1h);
+  Saved poisoned;
+  poisoned.server_time = world.wall + std::chrono::hours{24 * 3650};
+  Machine again(settings(), poisoned, std::nullopt, world.now());
+  again.accept(again.next(world.now()), Joined{.certificate = day_from(world.wall), .server_time = world.wall},
+               world.now());
+  CHECK(again.judged(world.now()) - world.wall < 1h);
+}
+
+TEST_CASE("a PUT that is answered without being acknowledged is paced") {
+  World world;
+  world.random = ~std::uint64_t{0};
+  Machine machine = registered(world);
+  machine.set_facts("facts-2");
+  int puts = 0;
+  const SteadyTime end = world.steady + 60s;
+  while (world.steady < end) {
+    const Step step = machine.next(world.now());
+    if (step.verb == Verb::wait) {
+      world.pass(100ms);
+      continue;
+    }
+    ++puts;
+    Acknowledged vain = ack(step, world);
+    vain.generation = 1;
+    vain.send_facts = true;
+    machine.accept(step, vain, world.now());
+    world.pass(1ms);
+  }
+  CHECK(puts < 20);
 }
