@@ -42,12 +42,6 @@ Agent::Agent(config::LoadOptions options, config::Config config, std::shared_ptr
 Result<> Agent::start() {
   if (Result<> made = make_folders(config_.paths.state_dir, 0750); made.has_error()) return made;
   wait_for_signal();
-  // Commands that are given only the state folder find the socket by this file.
-  if (const Result<> wrote =
-          write_file_durably(config_.paths.state_dir + "/run-dir", config_.paths.run_dir + "\n", 0644);
-      wrote.has_error()) {
-    log::warning(Part::agent, "--state-dir alone will not find this agent", {{"reason", wrote.error().message}});
-  }
   if (Result<> listening = start_local_api(); listening.has_error()) return listening;
   start_discovery();
   start_registry();

@@ -28,10 +28,10 @@ check() {
 }
 # within SECONDS COMMAND...: the command succeeds in time.
 within() {
-  local deadline=$((SECONDS + $1))
+  local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
   shift
   until "$@"; do
-    [ $SECONDS -ge $deadline ] && return 1
+    [ "${EPOCHREALTIME/./}" -ge "$deadline" ] && return 1
     sleep 0.1
   done
 }
