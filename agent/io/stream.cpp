@@ -79,6 +79,7 @@ asio::awaitable<Result<>> Stream::accept_tls(TlsContext tls) {
   tls_ = std::make_unique<Tls>(Tls{Session(SSL_new(static_cast<SSL_CTX*>(tls.native()))), tls});
   if (!tls_->ssl) co_return failed("cannot start TLS", Code::resource_exhausted);
   SSL_set_fd(tls_->ssl.get(), socket_.native_handle());
+  SSL_set_read_ahead(tls_->ssl.get(), 1);  // one system call a record instead of two
   SSL_set_accept_state(tls_->ssl.get());
   co_return co_await handshake();
 }
@@ -88,6 +89,7 @@ asio::awaitable<Result<>> Stream::connect_tls(TlsContext tls, const std::string&
   if (!tls_->ssl) co_return failed("cannot start TLS", Code::resource_exhausted);
   SSL* ssl = tls_->ssl.get();
   SSL_set_fd(ssl, socket_.native_handle());
+  SSL_set_read_ahead(ssl, 1);
   SSL_set_connect_state(ssl);
   boost::system::error_code not_address;
   (void)asio::ip::make_address(host, not_address);

@@ -7,7 +7,9 @@ namespace omnitide::registry {
 void NodeIndex::put(NodeRecord node) {
   auto [at, fresh] = nodes_.try_emplace(node.node_id);
   NodeRecord& known = at->second;
-  if (!fresh) {
+  if (fresh) {
+    by_id_.emplace(at->first, &known);
+  } else {
     --by_state_[static_cast<std::size_t>(known.state)];
     node.last_seen = std::max(node.last_seen, known.last_seen);
     if (node.certificate_serial == known.certificate_serial) node.certificate_used |= known.certificate_used;
@@ -22,11 +24,13 @@ void NodeIndex::erase(std::string_view node_id) {
   if (found == nodes_.end()) return;
   if (found->second.unflushed) std::erase(unflushed_, &found->second);
   --by_state_[static_cast<std::size_t>(found->second.state)];
+  by_id_.erase(found->first);
   nodes_.erase(found);
 }
 
 void NodeIndex::reset(std::vector<NodeRecord> nodes) {
   unflushed_.clear();
+  by_id_.clear();
   nodes_.clear();
   by_state_ = {};
   for (NodeRecord& node : nodes)
@@ -34,8 +38,8 @@ void NodeIndex::reset(std::vector<NodeRecord> nodes) {
 }
 
 NodeRecord* NodeIndex::find(std::string_view node_id) {
-  const auto found = nodes_.find(node_id);
-  return found == nodes_.end() ? nullptr : &found->second;
+  const auto found = by_id_.find(node_id);
+  return found == by_id_.end() ? nullptr : found->second;
 }
 
 void NodeIndex::seen(NodeRecord& node, WallTime now, std::string_view certificate_serial) {

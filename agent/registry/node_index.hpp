@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/registry/records.hpp"
@@ -31,7 +32,8 @@ class NodeIndex {
   [[nodiscard]] std::vector<Touch> take_unflushed(std::size_t limit);
 
  private:
-  Map nodes_;
+  Map nodes_;                                                // in the order of pages
+  std::unordered_map<std::string_view, NodeRecord*> by_id_;  // a heartbeat's look-up; the keys are those of nodes_
   std::array<std::size_t, 5> by_state_{};
   std::vector<NodeRecord*> unflushed_;  // map nodes do not move; erase() takes them out
 };

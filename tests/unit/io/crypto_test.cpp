@@ -50,6 +50,8 @@ TEST_CASE("a public key is a point on P-256 in its one uncompressed form, or it 
                              "04" +
                              kX + kY))
             .has_error());
+  // prime239v1 in the place of prime256v1, and nothing else changed.
+  CHECK(issue_to(*hex_decode("3059301306072a8648ce3d020106082a8648ce3d03010403420004" + kX + kY)).has_error());
   CHECK(issue_to({}).has_error());
   CHECK(issue_to(*hex_decode(kPrefix)).has_error());
 }
