@@ -14,6 +14,12 @@ find_package(Protobuf REQUIRED)
 
 add_library(omnitide_boost INTERFACE)
 target_link_libraries(omnitide_boost INTERFACE Boost::headers)
+# Until 1.81 Boost.URL can be compiled from its headers (agent/io/url.cpp), later it is a library of its own.
+if(Boost_VERSION VERSION_GREATER_EQUAL 1.82)
+  set(Boost_USE_STATIC_LIBS ON)
+  find_package(Boost ${Boost_VERSION} EXACT REQUIRED COMPONENTS url)
+  target_link_libraries(omnitide_boost INTERFACE Boost::url)
+endif()
 add_library(omnitide::boost ALIAS omnitide_boost)
 
 # Asio and Beast: no exceptions across threads, no deprecated names; io_uring off, since epoll is what every kernel has.

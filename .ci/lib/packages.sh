@@ -11,20 +11,20 @@
   FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 }
 
-# Debian 12's default Boost is 1.74; it has 1.81 beside it. Newer distributions have a newer default.
-boost_package() {
-  local id='' version_id=''
+# Debian 12's default Boost is 1.74; it has 1.81 beside it. Newer distributions have a newer default, whose Boost.URL is a
+# package of its own.
+boost_packages() {
+  local release=''
   # shellcheck source=/dev/null
-  id="$(. /etc/os-release && printf '%s' "${ID:-}")" version_id="$(. /etc/os-release && printf '%s' "${VERSION_ID:-}")"
-  if [[ "$id" == debian && "$version_id" == 12 ]]; then echo libboost1.81-dev; else echo libboost-dev; fi
+  release="$(. /etc/os-release && printf '%s %s' "${ID:-}" "${VERSION_ID:-}")"
+  if [[ "$release" == "debian 12" ]]; then echo libboost1.81-dev; else printf '%s\n' libboost-dev libboost-url-dev; fi
 }
 
 # Prints those of the named packages that are not installed.
 missing_packages() {
   local name names=() installed
   for name in "$@"; do
-    if [[ $name == boost ]]; then name="$(boost_package)"; fi
-    names+=("$name")
+    if [[ $name == boost ]]; then mapfile -t -O "${#names[@]}" names < <(boost_packages); else names+=("$name"); fi
   done
   # shellcheck disable=SC2016  # dpkg-query's own format
   installed="$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "${names[@]}" 2>/dev/null || true)"

@@ -1,6 +1,11 @@
 #include "agent/io/url.hpp"
 
+#include <boost/version.hpp>
+#if BOOST_VERSION < 108200  // later ones have a compiled library only
 #include <boost/url/src.hpp>
+#else
+#include <boost/url.hpp>
+#endif
 
 #include "agent/base/text.hpp"
 #include "agent/io/http_client.hpp"
