@@ -202,12 +202,12 @@ Result<> Run::steady() {
   const auto nodes = static_cast<double>(options_.nodes);
   const auto grown = static_cast<double>(use->rss_bytes) - static_cast<double>(empty_.rss_bytes);
   report_.section("Memory of the registry");
-  report_.add("emptyRssBytes", "RSS without nodes", static_cast<double>(empty_.rss_bytes) / 1024, "KiB");
+  report_.add("emptyRssKibibytes", "RSS without nodes", static_cast<double>(empty_.rss_bytes) / 1024, "KiB");
   report_.add("connectedNodes", "connected nodes", static_cast<double>(fleet_->connected()), "");
-  report_.add("connectedRssBytes", "RSS with all connected", static_cast<double>(use->rss_bytes) / 1024, "KiB");
-  report_.add("connectedPssBytes", "PSS with all connected", static_cast<double>(use->pss_bytes) / 1024, "KiB");
-  report_.add("peakRssBytes", "RSS at its peak", static_cast<double>(use->peak_bytes) / 1024, "KiB");
-  report_.add("kilobytesPerNode", "for each connected node", grown / nodes / 1024, "KiB", 1, Aim{64, false});
+  report_.add("connectedRssKibibytes", "RSS with all connected", static_cast<double>(use->rss_bytes) / 1024, "KiB");
+  report_.add("connectedPssKibibytes", "PSS with all connected", static_cast<double>(use->pss_bytes) / 1024, "KiB");
+  report_.add("peakRssKibibytes", "RSS at its peak", static_cast<double>(use->peak_bytes) / 1024, "KiB");
+  report_.add("kibibytesPerNode", "for each connected node", grown / nodes / 1024, "KiB", 1, Aim{64, false});
   return {};
 }
 
@@ -244,7 +244,7 @@ Result<> Run::kill_and_return() {
                           120s);
   const bool all = fleet_->back() == options_.nodes;
   const double took = seconds_since(listening);
-  report_.add("knownNodesKilobytes", "of this the node itself, without a connection",
+  report_.add("kibibytesPerNodeRecord", "of this the node itself, without a connection",
               (static_cast<double>(fresh->rss_bytes) - static_cast<double>(empty_.rss_bytes)) / options_.nodes / 1024,
               "KiB", 1);
   report_.section("Killed with -9 and started again, all nodes back with full jitter");
