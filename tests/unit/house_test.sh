@@ -89,6 +89,10 @@ promise "files stay within 400 lines" \
   "$(files '*.cpp' '*.hpp' '*.sh' '*.bash' '*.proto' '*.cmake' dev .ci/run | xargs -d '\n' wc -l | awk '$2 != "total" && $1 > 400')"
 promise "nothing unfinished is left behind" \
   "$(files | grep -vE '^tests/(fixtures|fuzz/corpus|golden)/' | found -I "$unfinished")"
+promise "docs/cli.md has the exit codes that the code has" "$(
+  comm -3 <({ echo 0 && sed -n '/kCodes/,/};/p' agent/base/error.cpp | grep -oE ', [0-9]\}' | grep -oE '[0-9]+'; } | sort -u) \
+    <(sed -n '/^## Exit codes/,/^## F/p' docs/cli.md | grep -oE '^\| [0-9]+' | grep -oE '[0-9]+' | sort -u)
+)"
 promise "headers are included once (#pragma once)" "$(files '*.hpp' | xargs -d '\n' grep -L '^#pragma once' || true)"
 
 printf '%d passed, %d failed\n' "$passed" "$failed"
