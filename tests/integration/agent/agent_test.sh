@@ -33,14 +33,15 @@ check "and says who holds the lock" grep -q "process $a_pid" "$work/second.log"
 
 # --- events
 before=$(status a | jq -r .factsSha256)
+veth="omt$$v"
 facts_changed() { [ "$(status a | jq -r .factsSha256)" != "$before" ]; }
 # Up to three tries: a machine that is busy elsewhere may take longer than a second for anything, but not three times.
 veth_is_seen() {
   for _ in 1 2 3; do
     before=$(status a | jq -r .factsSha256)
-    ip link add omni-test0 type veth peer name omni-test1 || return 1
+    ip link add "$veth"0 type veth peer name "$veth"1 || return 1
     within 1 facts_changed && return 0
-    ip link del omni-test0
+    ip link del "$veth"0
     sleep 2
   done
   return 1
@@ -73,9 +74,9 @@ check "an expired certificate re-joins by proof of the old key" within 10 is_sta
 
 # --- offline
 stop_registry 9
-ip link del omni-test0
+ip link del "$veth"0
 before=$(status a | jq -r .factsSha256)
-ip link add omni-test0 type veth peer name omni-test1
+ip link add "$veth"0 type veth peer name "$veth"1
 check "offline, facts go on" within 2 facts_changed
 stop_agent 9 "$a_pid"
 start_agent a
