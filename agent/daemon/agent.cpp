@@ -268,11 +268,12 @@ void Agent::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
     if (number != SIGHUP) {
+      // A second signal does not wait for anything. Nothing stays armed: the loop ends with its last piece of work.
+      boost::system::error_code ignored;
+      signals_.clear(ignored);
+      ::signal(SIGTERM, SIG_DFL);
+      ::signal(SIGINT, SIG_DFL);
       stop(number);
-      // A second signal does not wait for anything.
-      signals_.async_wait([](const boost::system::error_code& cancelled, int /*again*/) {
-        if (!cancelled) ::_exit(1);
-      });
       return;
     }
     reload();
