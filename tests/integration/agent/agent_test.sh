@@ -33,7 +33,6 @@ check "and says who holds the lock" grep -q "process $a_pid" "$work/second.log"
 
 # --- events
 before=$(status a | jq -r .factsSha256)
-veth="omt$$v"
 facts_changed() { [ "$(status a | jq -r .factsSha256)" != "$before" ]; }
 # Up to three tries: a machine that is busy elsewhere may take longer than a second for anything, but not three times.
 veth_is_seen() {

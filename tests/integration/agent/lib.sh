@@ -8,12 +8,13 @@ registry=$OMNITIDE_PROGRAMS/omnitide-registry
 work=$(mktemp -d /tmp/omnitide-agent-test-XXXXXX)
 registry_pid=
 agent_pids=()
+veth=omt$$v # beside others of this machine
 passed=0 failed=0
 
 finish() {
   for pid in "${agent_pids[@]}" $registry_pid; do kill -9 "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
   mountpoint -q "$work/full" && umount "$work/full"
-  ip link del omni-test0 2>/dev/null
+  ip link del "${veth}0" 2>/dev/null
   rm -rf "$work"
 }
 trap finish EXIT
