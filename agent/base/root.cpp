@@ -28,7 +28,15 @@ int open_in_root(int root, const char* path, std::uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT;
-  return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
+  // EAGAIN: something was renamed or mounted somewhere on the machine while ".." was resolved; openat2(2) says to try
+  // again.
+  constexpr int kTries = 64;
+  int fd = -1;
+  for (int i = 0; i < kTries; ++i) {
+    fd = static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
+    if (fd >= 0 || errno != EAGAIN) break;
+  }
+  return fd;
 }
 
 }  // namespace
