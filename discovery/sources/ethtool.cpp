@@ -14,7 +14,7 @@
 #include <cstring>
 
 #include "agent/base/text.hpp"
-#include "discovery/sources/netlink.hpp"
+#include "agent/base/netlink.hpp"
 
 namespace omnitide::discovery {
 

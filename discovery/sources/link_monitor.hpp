@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
-#include "discovery/sources/netlink.hpp"
+#include "agent/base/netlink.hpp"
 
 namespace omnitide::discovery {
 

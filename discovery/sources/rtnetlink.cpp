@@ -13,7 +13,7 @@
 #include <functional>
 #include <utility>
 
-#include "discovery/sources/netlink.hpp"
+#include "agent/base/netlink.hpp"
 
 namespace omnitide::discovery {
 

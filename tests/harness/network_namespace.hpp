@@ -18,7 +18,7 @@
 #include <string_view>
 #include <thread>
 
-#include "discovery/sources/netlink.hpp"
+#include "agent/base/netlink.hpp"
 
 namespace omnitide::test {
 
@@ -44,9 +44,9 @@ void in_network_namespace(Body body) {
 namespace rtnl {
 
 inline void ask(std::uint16_t type, std::uint16_t flags, const std::string& payload, std::string_view what) {
-  auto socket = discovery::NetlinkSocket::open(NETLINK_ROUTE);
+  auto socket = omnitide::NetlinkSocket::open(NETLINK_ROUTE);
   if (socket.has_error()) throw std::runtime_error(socket.error().text());
-  const auto nothing = [](const discovery::NetlinkMessage&) {};
+  const auto nothing = [](const omnitide::NetlinkMessage&) {};
   const Result<> done = socket->request(type, static_cast<std::uint16_t>(flags | NLM_F_ACK), payload, nothing);
   if (done.has_error()) throw std::runtime_error("cannot " + std::string(what) + ": " + done.error().text());
 }
@@ -54,15 +54,15 @@ inline void ask(std::uint16_t type, std::uint16_t flags, const std::string& payl
 inline std::string named_link(std::string_view name, int index = 0) {
   ifinfomsg header{};
   header.ifi_index = index;
-  std::string out(discovery::bytes_of(header));
-  if (!name.empty()) discovery::append_attribute(out, IFLA_IFNAME, std::string(name) + '\0');
+  std::string out(omnitide::bytes_of(header));
+  if (!name.empty()) omnitide::append_attribute(out, IFLA_IFNAME, std::string(name) + '\0');
   return out;
 }
 
 inline std::string link_info(std::string_view kind, const std::string& data = {}) {
   std::string out;
-  discovery::append_attribute(out, IFLA_INFO_KIND, kind);
-  if (!data.empty()) discovery::append_attribute(out, IFLA_INFO_DATA, data);
+  omnitide::append_attribute(out, IFLA_INFO_KIND, kind);
+  if (!data.empty()) omnitide::append_attribute(out, IFLA_INFO_DATA, data);
   return out;
 }
 
@@ -70,16 +70,16 @@ inline std::string link_info(std::string_view kind, const std::string& data = {}
 
 inline void add_veth_pair(std::string_view name, std::string_view peer) {
   std::string data, message = rtnl::named_link(name);
-  discovery::append_attribute(data, VETH_INFO_PEER, rtnl::named_link(peer));
-  discovery::append_attribute(message, IFLA_LINKINFO, rtnl::link_info("veth", data));
+  omnitide::append_attribute(data, VETH_INFO_PEER, rtnl::named_link(peer));
+  omnitide::append_attribute(message, IFLA_LINKINFO, rtnl::link_info("veth", data));
   rtnl::ask(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, message, "add a veth pair");
 }
 
 // A link of a kind that needs no data; `lower` is the index of the link that it stands on, 0 for none.
 inline void add_link(std::string_view name, std::string_view kind, std::uint32_t lower = 0) {
   std::string message = rtnl::named_link(name);
-  if (lower != 0) discovery::append_attribute(message, IFLA_LINK, discovery::bytes_of(lower));
-  discovery::append_attribute(message, IFLA_LINKINFO, rtnl::link_info(kind));
+  if (lower != 0) omnitide::append_attribute(message, IFLA_LINK, omnitide::bytes_of(lower));
+  omnitide::append_attribute(message, IFLA_LINKINFO, rtnl::link_info(kind));
   rtnl::ask(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, message, "add a " + std::string(kind));
 }
 
@@ -92,12 +92,12 @@ inline void set_up(std::uint32_t index, bool up = true) {
   header.ifi_index = static_cast<int>(index);
   header.ifi_change = IFF_UP;
   header.ifi_flags = up ? IFF_UP : 0;
-  rtnl::ask(RTM_NEWLINK, 0, std::string(discovery::bytes_of(header)), "set a link up");
+  rtnl::ask(RTM_NEWLINK, 0, std::string(omnitide::bytes_of(header)), "set a link up");
 }
 
 inline void set_master(std::uint32_t index, std::uint32_t master) {
   std::string message = rtnl::named_link({}, static_cast<int>(index));
-  discovery::append_attribute(message, IFLA_MASTER, discovery::bytes_of(master));
+  omnitide::append_attribute(message, IFLA_MASTER, omnitide::bytes_of(master));
   rtnl::ask(RTM_NEWLINK, 0, message, "set a master");
 }
 
@@ -106,8 +106,8 @@ inline void add_address(std::uint32_t index, std::array<unsigned char, 4> addres
   header.ifa_family = AF_INET;
   header.ifa_prefixlen = prefix;
   header.ifa_index = index;
-  std::string message(discovery::bytes_of(header));
-  discovery::append_attribute(message, IFA_LOCAL, discovery::bytes_of(address));
+  std::string message(omnitide::bytes_of(header));
+  omnitide::append_attribute(message, IFA_LOCAL, omnitide::bytes_of(address));
   rtnl::ask(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, message, "add an address");
 }
 

@@ -1,4 +1,4 @@
-#include "discovery/sources/netlink.hpp"
+#include "agent/base/netlink.hpp"
 
 #include <linux/netlink.h>
 #include <sys/socket.h>
@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
-namespace omnitide::discovery {
+namespace omnitide {
 
 namespace {
 
@@ -134,4 +134,4 @@ Result<> NetlinkSocket::request(std::uint16_t type, std::uint16_t flags, std::st
   return fail(Code::resource_exhausted, "a netlink dump does not end");
 }
 
-}  // namespace omnitide::discovery
+}  // namespace omnitide

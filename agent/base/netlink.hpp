@@ -1,4 +1,4 @@
-// Netlink messages and sockets, as far as discovery needs them. Kernel: include/uapi/linux/netlink.h.
+// Netlink messages and sockets, as far as the agent needs them. Kernel: include/uapi/linux/netlink.h.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 #include "agent/base/error.hpp"
 #include "agent/base/fd.hpp"
 
-namespace omnitide::discovery {
+namespace omnitide {
 
 struct NetlinkAttribute {
   std::uint16_t type = 0;  // without the flags for nesting and byte order
@@ -92,4 +92,4 @@ class NetlinkSocket {
   std::uint32_t sequence_ = 0;
 };
 
-}  // namespace omnitide::discovery
+}  // namespace omnitide

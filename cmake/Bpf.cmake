@@ -1,0 +1,40 @@
+# A BPF program, compiled by clang against the UAPI headers and libbpf's only, and its bytes inside a static library:
+# omnitide_bpf(NAME) makes `bpf_NAME`, whose header "ebpf/programs/NAME.bpf.hpp" gives them.
+find_program(BPF_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 REQUIRED)
+find_program(BPF_STRIP NAMES llvm-strip llvm-strip-19 llvm-strip-18 llvm-strip-17 llvm-strip-16 llvm-strip-15 llvm-strip-14 REQUIRED)
+enable_language(ASM)
+
+function(omnitide_bpf name)
+  set(source "${CMAKE_SOURCE_DIR}/ebpf/programs/${name}.bpf.c")
+  set(out "${CMAKE_BINARY_DIR}/generated/ebpf/programs")
+  file(MAKE_DIRECTORY "${out}")
+  add_custom_command(OUTPUT "${out}/${name}.bpf.o"
+    COMMAND "${BPF_CLANG}" -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-address-of-packed-member
+      -I "${CMAKE_SOURCE_DIR}" -idirafter "/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}" "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=."
+      -MD -MF "${out}/${name}.d" -MT "${out}/${name}.bpf.o" -c "${source}" -o "${out}/${name}.bpf.o"
+    COMMAND "${BPF_STRIP}" -g "${out}/${name}.bpf.o"
+    DEPENDS "${source}" DEPFILE "${out}/${name}.d" VERBATIM)
+  file(CONFIGURE OUTPUT "${out}/${name}.S" CONTENT [[
+.section .rodata
+.global omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end
+.hidden omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end
+.balign 16
+omnitide_bpf_@name@_begin:
+.incbin "@out@/@name@.bpf.o"
+omnitide_bpf_@name@_end:
+.section .note.GNU-stack,"",%progbits
+]] @ONLY)
+  file(CONFIGURE OUTPUT "${out}/${name}.bpf.hpp" CONTENT [[
+// The compiled ebpf/programs/@name@.bpf.c, in static storage.
+#pragma once
+#include <cstddef>
+#include <span>
+extern "C" const std::byte omnitide_bpf_@name@_begin[], omnitide_bpf_@name@_end[];
+namespace omnitide::ebpf {
+inline std::span<const std::byte> @name@_object() { return {omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end}; }
+}  // namespace omnitide::ebpf
+]] @ONLY)
+  set_source_files_properties("${out}/${name}.S" PROPERTIES OBJECT_DEPENDS "${out}/${name}.bpf.o")
+  add_library(bpf_${name} STATIC "${out}/${name}.S" "${out}/${name}.bpf.o")
+  target_include_directories(bpf_${name} PUBLIC "${CMAKE_BINARY_DIR}/generated")
+endfunction()
