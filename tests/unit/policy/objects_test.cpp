@@ -16,6 +16,11 @@ TEST_CASE("not_in and does_not_exist hold for an absent key") {
 }
 
 TEST_CASE("an object is named by kind, namespace and name") {
-  CHECK(describe(key_of(Pod{.name_space = "shop", .name = "web"})) == "Pod shop/web");
-  CHECK(describe(key_of(HostPolicy{.name = "edge"})) == "HostPolicy edge");
+  Pod pod;
+  pod.name_space = "shop";
+  pod.name = "web";
+  CHECK(describe(key_of(pod)) == "Pod shop/web");
+  HostPolicy policy;
+  policy.name = "edge";
+  CHECK(describe(key_of(policy)) == "HostPolicy edge");
 }
