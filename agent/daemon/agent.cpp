@@ -213,6 +213,7 @@ void Agent::state_changed() {
   ready_ = true;
   ready_after_ = std::chrono::steady_clock::now() - started_steady_;
   notifier_.status("registered and ready");
+  release_start_up_code();
   log::info(Part::agent, "ready", {{"after", fmt::format("{:.0f}ms", ready_after_.count() * 1000)}});
 }
 

@@ -144,7 +144,8 @@ struct policy_connection {
   __u8 direction; /* who opened it, seen from the endpoint */
   __u8 translated; /* has an entry in translations */
   __u8 audit;      /* let pass only because the endpoint audits */
-  __u8 reserved[6];
+  __u8 own_node;   /* opened by the node itself: not judged again */
+  __u8 reserved[5];
 };
 #define POLICY_NO_RULE 0xffff
 
@@ -210,6 +211,7 @@ enum policy_reason {
   POLICY_REASON_CLOSED,                /* the endpoint has not been judged yet */
   POLICY_REASON_TRUNCATED,             /* a header does not fit into the packet */
   POLICY_REASON_BAD_HEADER,            /* a field that contradicts another */
+  POLICY_REASON_SOURCE_ROUTE,          /* the packet names its own way: another destination than the one judged */
   POLICY_REASON_TINY_FRAGMENT,         /* a first fragment without the whole transport header, or one that would rewrite it */
   POLICY_REASON_FRAGMENT_WITHOUT_FIRST,
   POLICY_REASON_EXTENSION_HEADERS,     /* more than are followed */

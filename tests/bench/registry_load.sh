@@ -13,7 +13,7 @@ jq -r 'to_entries[] | select(.value | type == "number") | "  \(.key): \(.value)"
 figure() { jq -r --arg key "$1" '.[$key]' <"$result"; }
 nodes="$(figure nodes)"
 heartbeats="$(figure heartbeatsPerSecond)"
-memory="$(figure kilobytesPerNode)"
+memory="$(figure kibibytesPerNode)"
 row "heartbeats a second, $nodes nodes, aim at least" "$heartbeats /s" "20000 /s" "$(div "$heartbeats" 20000)"
 row "registry's memory for a connected node, aim" "$memory KiB" "64 KiB" "$(div "$memory" 64)"
 row "heartbeat p99, kept connections" "$(figure steadyP99Milliseconds) ms" "-" "-"

@@ -1,0 +1,73 @@
+/* The maps of the policy data path, and the settings that the loader fills in. Sizes here are the smallest; the loader
+ * sets those of the configuration before it loads. */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "ebpf/abi/policy.h"
+
+#define HASH(map_name, key_type, value_type, map_type, map_flags) \
+  struct {                                                        \
+    __uint(type, map_type);                                       \
+    __uint(max_entries, 1024);                                    \
+    __uint(map_flags, map_flags);                                 \
+    __type(key, key_type);                                        \
+    __type(value, value_type);                                    \
+  } map_name SEC(".maps")
+
+#define ARRAY(map_name, value_type, map_type, entries) \
+  struct {                                             \
+    __uint(type, map_type);                            \
+    __uint(max_entries, entries);                      \
+    __type(key, __u32);                                \
+    __type(value, value_type);                         \
+  } map_name SEC(".maps")
+
+HASH(endpoints, __u32, struct policy_endpoint, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+HASH(addresses, struct policy_address, struct policy_location, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+HASH(prefixes, struct policy_prefix, struct policy_location, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
+HASH(peers, struct policy_peer_key, struct policy_row, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+HASH(ports, struct policy_port_key, struct policy_row, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+HASH(port_ranges, struct policy_port_range_key, struct policy_row, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
+HASH(words, struct policy_word_key, __u64, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+HASH(rules, struct policy_rule_key, struct policy_rule, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+HASH(connections, struct policy_connection_key, struct policy_connection, BPF_MAP_TYPE_LRU_HASH, 0);
+HASH(translations, struct policy_connection_key, struct policy_translation, BPF_MAP_TYPE_LRU_HASH, 0);
+HASH(fragments, struct policy_fragment_key, struct policy_fragment, BPF_MAP_TYPE_LRU_HASH, 0);
+HASH(budgets, __u32, struct policy_budget, BPF_MAP_TYPE_LRU_HASH, 0);
+HASH(deny, struct policy_prefix, __u32, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
+HASH(own, struct policy_address, __u32, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+ARRAY(tickets, struct policy_ticket, BPF_MAP_TYPE_ARRAY, POLICY_TICKETS);
+ARRAY(ticket_counter, __u32, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
+ARRAY(drops, struct policy_count, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * POLICY_REASONS);
+ARRAY(event_state, struct policy_event_state, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
+
+struct {
+  __uint(type, BPF_MAP_TYPE_RINGBUF);
+  __uint(max_entries, 256 * 1024);
+} events SEC(".maps");
+
+const volatile __u32 mark_mask = 0x3fff0000; /* POLICY_TICKETS values beside 0 */
+const volatile __u32 mark_shift = 16;
+const volatile __u32 coarse_clock = 0; /* the kernel has bpf_ktime_get_coarse_ns (5.11) */
+const volatile __u64 connection_interval_ns = 20000; /* one new connection of an endpoint each */
+const volatile __u64 connection_burst_ns = 20000ULL * 65536;
+const volatile __u64 event_interval_ns = 1000000; /* one event each, on each CPU */
+const volatile __u64 event_burst_ns = 1000000ULL * 1000;
+const volatile __u64 tcp_idle_ns = 86400ULL * 1000000000; /* established */
+const volatile __u64 other_idle_ns = 180ULL * 1000000000; /* replied, not TCP */
+const volatile __u64 short_idle_ns = 60ULL * 1000000000;  /* no reply yet, or closing */
+
+static __always_inline __u64 clock_now(void) {
+  return coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
+}
+
+/* A token bucket in one word: `*spent` is the time up to which tokens are used. Races lose or grant single tokens. */
+static __always_inline int take_token(__u64 *spent, __u64 now, __u64 interval, __u64 burst) {
+  __u64 used = *spent;
+  if (now > burst && used < now - burst) used = now - burst;
+  if (used + interval > now) return 0;
+  *spent = used + interval;
+  return 1;
+}

@@ -1,0 +1,220 @@
+/* From bytes to who, whom and what. Everything is copied out with its bounds checked; what cannot be resolved has a
+ * reason. RFC 791, 8200, 1858 and 3128 (fragments), 4443, 5095 (routing headers), IEEE 802.1Q. */
+#pragma once
+
+#include <linux/if_ether.h>
+#include <bpf/bpf_endian.h>
+
+#include "ebpf/programs/policy/maps.h"
+
+enum {
+  PROTOCOL_ICMP = 1,
+  PROTOCOL_TCP = 6,
+  PROTOCOL_UDP = 17,
+  PROTOCOL_ICMPV6 = 58,
+  PROTOCOL_SCTP = 132,
+};
+enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_ACK = 16 };
+
+enum packet_flags {
+  PACKET_LATER_FRAGMENT = 1, /* no ports in it */
+  PACKET_FIRST_FRAGMENT = 2,
+  PACKET_ICMP_ERROR = 4,     /* `inner` bytes hold the packet it is about */
+  PACKET_NEIGHBOUR = 8,      /* neighbour or listener discovery, which no rule judges */
+  PACKET_V4 = 16,
+};
+
+struct packet {
+  struct policy_address source, destination;
+  __u16 source_port, destination_port; /* ICMP echo: its identifier towards both */
+  __u8 protocol;
+  __u8 tcp_flags;
+  __u8 flags;
+  __u8 icmp_type;
+  __u32 fragment_id;
+  __u32 transport; /* offset */
+  __u32 end;       /* offset behind the IP packet */
+};
+
+enum { FARTHEST_HEADER = 1024, MOST_EXTENSIONS = 8, MOST_TAGS = 2 };
+
+static __always_inline int load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size) {
+  if (offset > FARTHEST_HEADER) return -1;
+  const __u8 *data = (const __u8 *)(long)skb->data;
+  const __u8 *end = (const __u8 *)(long)skb->data_end;
+  if (data + offset + size <= end) {
+    __builtin_memcpy(to, data + offset, size);
+    return 0;
+  }
+  return (int)bpf_skb_load_bytes(skb, offset, to, size);
+}
+
+static __always_inline int same_address(const struct policy_address *a, const struct policy_address *b) {
+  const __u64 *x = (const __u64 *)a->bytes, *y = (const __u64 *)b->bytes;
+  return x[0] == y[0] && x[1] == y[1];
+}
+
+static __always_inline int is_mapped(const struct policy_address *address) {
+  const __u64 *word = (const __u64 *)address->bytes;
+  return word[0] == 0 && ((const __u32 *)address->bytes)[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline int is_unspecified(const struct policy_address *address) {
+  const __u64 *word = (const __u64 *)address->bytes;
+  return word[0] == 0 && word[1] == 0;
+}
+
+static __always_inline int is_link_local(const struct policy_address *address) {
+  return address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
+}
+
+static __always_inline void map_v4(struct policy_address *address, __u32 v4) {
+  __u32 *word = (__u32 *)address->bytes;
+  word[0] = 0;
+  word[1] = 0;
+  word[2] = bpf_htonl(0xffff);
+  word[3] = v4;
+}
+
+/* Ports, flags and ICMP types; `available` bytes of the transport header belong to the packet. `inner`: of a packet that
+ * an ICMP error quotes, of which eight bytes suffice. */
+static __always_inline int parse_transport(struct __sk_buff *skb, struct packet *p, int inner) {
+  __u8 head[14];
+  const __u32 available = p->end - p->transport;
+  __u32 needed = 8;
+  if (p->protocol == PROTOCOL_TCP) needed = inner ? 8 : 20;
+  else if (p->protocol == PROTOCOL_SCTP) needed = inner ? 8 : 12;
+  else if (p->protocol != PROTOCOL_UDP && p->protocol != PROTOCOL_ICMP && p->protocol != PROTOCOL_ICMPV6) return 0;
+  if (p->end < p->transport || available < needed)
+    return p->flags & PACKET_FIRST_FRAGMENT ? POLICY_REASON_TINY_FRAGMENT : POLICY_REASON_TRUNCATED;
+  if (p->protocol == PROTOCOL_TCP && !inner) {
+    if (load(skb, p->transport, head, 14)) return POLICY_REASON_TRUNCATED;
+    if ((head[12] >> 4) < 5) return POLICY_REASON_BAD_HEADER;
+    p->tcp_flags = head[13];
+  } else if (load(skb, p->transport, head, 8)) {
+    return POLICY_REASON_TRUNCATED;
+  }
+  if (p->protocol != PROTOCOL_ICMP && p->protocol != PROTOCOL_ICMPV6) {
+    p->source_port = (__u16)(head[0] << 8 | head[1]);
+    p->destination_port = (__u16)(head[2] << 8 | head[3]);
+    return 0;
+  }
+  if (!(p->flags & PACKET_V4) != (p->protocol == PROTOCOL_ICMPV6)) return 0; /* ICMPv6 in IPv4: just a protocol */
+  const __u8 type = head[0];
+  p->icmp_type = type;
+  if (p->protocol == PROTOCOL_ICMP) {
+    if (type == 0 || type == 8) p->source_port = p->destination_port = (__u16)(head[4] << 8 | head[5]);
+    if (type == 3 || type == 4 || type == 5 || type == 11 || type == 12) p->flags |= PACKET_ICMP_ERROR;
+  } else {
+    if (type == 128 || type == 129) p->source_port = p->destination_port = (__u16)(head[4] << 8 | head[5]);
+    if (type >= 1 && type <= 4) p->flags |= PACKET_ICMP_ERROR;
+    if ((type >= 130 && type <= 137) || type == 143) p->flags |= PACKET_NEIGHBOUR;
+  }
+  return 0;
+}
+
+/* Source routes change the destination behind the verdict's back. */
+static __noinline int has_source_route(struct __sk_buff *skb, __u32 offset, __u32 end) {
+  for (int i = 0; i < 40; i++) {
+    __u8 option[2] = {0, 0};
+    if (offset >= end || load(skb, offset, option, 1)) return 0;
+    if (option[0] == 0) return 0;
+    if (option[0] == 131 || option[0] == 137) return 1;
+    if (option[0] == 1) {
+      offset += 1;
+      continue;
+    }
+    if (offset + 1 >= end || load(skb, offset, option, 2) || option[1] < 2) return 1; /* malformed: not passed on */
+    offset += option[1];
+  }
+  return 0;
+}
+
+static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct packet *p, int inner) {
+  __u8 head[20];
+  if (load(skb, offset, head, 20)) return POLICY_REASON_TRUNCATED;
+  const __u32 header = (__u32)(head[0] & 15) * 4;
+  __u32 total = (__u32)(head[2] << 8 | head[3]);
+  if ((head[0] >> 4) != 4 || header < 20) return POLICY_REASON_BAD_HEADER;
+  if (total == 0 && skb->len > 65535) total = skb->len - offset; /* a segment that is cut up later */
+  if (total < header) return POLICY_REASON_BAD_HEADER;
+  if (!inner && offset + total > skb->len) return POLICY_REASON_TRUNCATED;
+  p->flags |= PACKET_V4;
+  p->protocol = head[9];
+  p->transport = offset + header;
+  p->end = offset + total;
+  if (p->end > skb->len) p->end = skb->len; /* quoted by an ICMP error, cut off */
+  map_v4(&p->source, *(__u32 *)(void *)(head + 12));
+  map_v4(&p->destination, *(__u32 *)(void *)(head + 16));
+  p->fragment_id = (__u32)(head[4] << 8 | head[5]);
+  if (header > 20 && !inner && has_source_route(skb, offset + 20, offset + header)) return POLICY_REASON_SOURCE_ROUTE;
+  const __u32 fragment = (__u32)(head[6] << 8 | head[7]);
+  if (fragment & 0x1fff) {
+    p->flags |= PACKET_LATER_FRAGMENT;
+    return p->protocol == PROTOCOL_TCP && (fragment & 0x1fff) < 3 ? POLICY_REASON_TINY_FRAGMENT : 0;
+  }
+  if (fragment & 0x2000) p->flags |= PACKET_FIRST_FRAGMENT;
+  return 0;
+}
+
+/* Walks the extension headers. */
+static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct packet *p, int inner) {
+  __u8 head[40];
+  if (load(skb, offset, head, 40)) return POLICY_REASON_TRUNCATED;
+  if ((head[0] >> 4) != 6) return POLICY_REASON_BAD_HEADER;
+  __u32 total = (__u32)(head[4] << 8 | head[5]) + 40;
+  if (total == 40 && skb->len > 65535) total = skb->len - offset;
+  if (!inner && offset + total > skb->len) return POLICY_REASON_TRUNCATED;
+  p->end = offset + total;
+  if (p->end > skb->len) p->end = skb->len;
+  __builtin_memcpy(&p->source, head + 8, 16);
+  __builtin_memcpy(&p->destination, head + 24, 16);
+  if (is_mapped(&p->source) || is_mapped(&p->destination)) return POLICY_REASON_BAD_HEADER;
+  __u8 next = head[6];
+  __u32 at = offset + 40;
+  for (int i = 0; i <= MOST_EXTENSIONS; i++) {
+    __u8 extension[8];
+    if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135 && next != 139 && next != 140) {
+      p->protocol = next;
+      p->transport = at;
+      return 0;
+    }
+    if (i == MOST_EXTENSIONS || (next == 0 && i != 0)) return POLICY_REASON_EXTENSION_HEADERS;
+    if (at + 8 > p->end || load(skb, at, extension, 8)) return POLICY_REASON_TRUNCATED;
+    if (next == 43 && extension[3] != 0) return POLICY_REASON_SOURCE_ROUTE; /* segments left */
+    if (next == 44) {
+      const __u32 fragment = (__u32)(extension[2] << 8 | extension[3]);
+      p->fragment_id = (__u32)extension[4] << 24 | (__u32)extension[5] << 16 | (__u32)extension[6] << 8 | extension[7];
+      if (fragment >> 3) {
+        p->flags |= PACKET_LATER_FRAGMENT;
+        p->protocol = extension[0];
+        p->transport = at + 8;
+        return p->protocol == PROTOCOL_TCP && (fragment >> 3) < 3 ? POLICY_REASON_TINY_FRAGMENT : 0;
+      }
+      if (fragment & 1) p->flags |= PACKET_FIRST_FRAGMENT;
+      at += 8;
+    } else if (next == 51) {
+      at += ((__u32)extension[1] + 2) * 4;
+    } else {
+      at += ((__u32)extension[1] + 1) * 8;
+    }
+    next = extension[0];
+  }
+  return POLICY_REASON_EXTENSION_HEADERS;
+}
+
+/* 0, or why the packet is dropped. `offset` is that of the IP header, `protocol` an ethertype in network order. */
+static __always_inline int parse_ip(struct __sk_buff *skb, __u32 offset, __u16 protocol, struct packet *p) {
+  const int problem = protocol == bpf_htons(ETH_P_IP) ? parse_v4(skb, offset, p, 0) : parse_v6(skb, offset, p, 0);
+  if (problem) return problem;
+  if (p->flags & PACKET_LATER_FRAGMENT) return 0;
+  return parse_transport(skb, p, 0);
+}
+
+/* The packet that an ICMP error quotes. */
+static __noinline int parse_quoted(struct __sk_buff *skb, __u32 offset, int v4, struct packet *p) {
+  const int problem = v4 ? parse_v4(skb, offset, p, 1) : parse_v6(skb, offset, p, 1);
+  if (problem) return problem;
+  if (p->flags & PACKET_LATER_FRAGMENT) return POLICY_REASON_UNRELATED_ICMP;
+  return parse_transport(skb, p, 1);
+}
