@@ -1,18 +1,21 @@
-// What happened to the objects since the last time: what the store of objects gives and the compiler takes.
+// What happened to the objects since the last time: what the store gives and the compiler takes.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "agent/policy/objects.hpp"
 
 namespace omnitide::policy {
 
-// Values, owned by whoever holds the struct. A key in both lists is upserted; of several objects with one key the last
-// one counts. An object that did not change may be in `upserted`; a key that is not known may be in `removed`.
+using ObjectRef = std::shared_ptr<const Object>;
+
+// No key is in two of the lists.
 struct Changes {
-  std::vector<Object> upserted;
-  std::vector<ObjectKey> removed;
-  [[nodiscard]] bool empty() const { return upserted.empty() && removed.empty(); }
+  std::vector<ObjectRef> upserts;    // new objects, and those whose content is another
+  std::vector<ObjectKey> removals;   // held before, and no source says them now
+  std::vector<ObjectRef> relocated;  // the same content from another file or line: only messages change
+  [[nodiscard]] bool empty() const { return upserts.empty() && removals.empty() && relocated.empty(); }
 };
 
 }  // namespace omnitide::policy

@@ -9,11 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "agent/policy/changes.hpp"
 #include "agent/policy/parse.hpp"
 
 namespace omnitide::policy {
-
-using ObjectRef = std::shared_ptr<const Object>;
 
 // Who says an object. Where two say the same key, the lower rank wins, then the name that sorts first.
 struct Source {
@@ -26,14 +25,6 @@ struct Source {
 struct SourceUpdate {
   Source source;
   std::optional<Parsed> content;  // nothing: the source is gone
-};
-
-// What the compiler has to do. No key is in two of the lists.
-struct Changes {
-  std::vector<ObjectRef> upserts;    // new objects, and those whose content is another
-  std::vector<ObjectKey> removals;   // held before, and no source says them now
-  std::vector<ObjectRef> relocated;  // the same content from another file or line: only messages change
-  [[nodiscard]] bool empty() const { return upserts.empty() && removals.empty() && relocated.empty(); }
 };
 
 class Store {
