@@ -101,7 +101,8 @@ struct Peer {
     pods,     // pods that match `pods` in namespaces that match `namespaces`, or in `name_space` when that is set
     nodes,    // nodes that match `nodes`: their own addresses
     blocks,   // any address inside one of `blocks`
-    unknown,  // what this version cannot judge (domain names, a later field): nothing when accepting, else everything
+    unknown,  // what this version cannot judge (domain names, a later field). Its whole rule fails closed, as the types
+              // of ClusterNetworkPolicy say: one that accepts matches nothing, the others deny everything
   };
   Kind kind = Kind::pods;
   std::string name_space;  // a podSelector alone: the policy's own namespace

@@ -56,7 +56,8 @@ struct RuleSet {
   std::vector<PortRow> ports;  // sorted by protocol, length, port
 };
 
-// A row that equals that of kAnyPod or kAnyOther (by the identity's kPodBit) is not written. Absent: no rule.
+// A row that equals that of kAnyPod or kAnyOther (by the identity's kPodBit) is not written. Neither there: no rule. A
+// row may be empty, where the one of kAnyPod or kAnyOther is not: then it hides that one.
 struct PeerRow {
   SetId set = kOpen;
   IdentityId identity = kWorld;
