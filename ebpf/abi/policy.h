@@ -59,6 +59,17 @@ struct policy_endpoint {
   __u64 version_end;
 };
 
+/* publication: array of one, BPF_F_MMAPABLE; only enforcement writes it. `sequence` is odd while elements of endpoints or
+ * addresses are replaced or removed. Replacing an element of a hash is not atomic for those who look it up: in a crowded
+ * bucket they may miss the old and the new one, and the old one's memory may serve another key while it is read
+ * (htab_map_update_elem() in kernel/bpf/hashtab.c). Whoever reads the same even number before and after has seen whole
+ * elements; otherwise look up again until two answers agree. All other maps of the policy need no such care: their
+ * elements are never replaced, and removed only when no packet can look for them any more. */
+struct policy_publication {
+  __u32 sequence;
+  __u32 reserved;
+};
+
 /* addresses: hash, key policy_address: single addresses. prefixes: LPM trie, key policy_prefix: the rest, with ::/0 and 0.0.0.0/0 always.
  * An endpoint whose epoch is below `epoch` still sees `previous`. Both 0 (only `previous` may be): as if absent. */
 struct policy_prefix {
@@ -267,6 +278,7 @@ struct policy_event_state {
 #define POLICY_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
 #endif
 POLICY_SIZE(policy_endpoint, 80);
+POLICY_SIZE(policy_publication, 8);
 POLICY_SIZE(policy_prefix, 20);
 POLICY_SIZE(policy_location, 12);
 POLICY_SIZE(policy_row, 48);
