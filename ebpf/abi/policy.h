@@ -38,6 +38,7 @@ enum policy_endpoint_flags {
   POLICY_KEEP_ESTABLISHED = 1 << 4, /* a connection keeps the verdict of its first packet */
   POLICY_ANY_SOURCE = 1 << 5,       /* no check of source addresses */
   POLICY_NO_L2 = 1 << 6,            /* packets begin with the IP header (tun, WireGuard) */
+  POLICY_BRIDGE = 1 << 7,           /* a bridge: its packets meet the device of a pod next and keep their tickets */
 };
 enum policy_set_flags {
   POLICY_SET_DENY = 1 << 0,       /* when no rule decides: deny, else accept */

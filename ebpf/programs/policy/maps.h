@@ -7,11 +7,11 @@
 
 #include "ebpf/abi/policy.h"
 
-#define HASH(map_name, key_type, value_type, map_type, map_flags) \
+#define HASH(map_name, key_type, value_type, map_type, how) \
   struct {                                                        \
     __uint(type, map_type);                                       \
     __uint(max_entries, 1024);                                    \
-    __uint(map_flags, map_flags);                                 \
+    __uint(map_flags, how);                                       \
     __type(key, key_type);                                        \
     __type(value, value_type);                                    \
   } map_name SEC(".maps")

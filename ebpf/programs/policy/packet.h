@@ -36,7 +36,7 @@ struct packet {
   __u32 end;       /* offset behind the IP packet */
 };
 
-enum { FARTHEST_HEADER = 1024, MOST_EXTENSIONS = 8, MOST_TAGS = 2 };
+enum { FARTHEST_HEADER = 1024, MOST_EXTENSIONS = 8, MOST_TAGS = 2, MOST_OPTIONS = 40 };
 
 static __always_inline int load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size) {
   if (offset > FARTHEST_HEADER) return -1;
@@ -113,21 +113,64 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
   return 0;
 }
 
-/* Source routes change the destination behind the verdict's back. */
-static __noinline int has_source_route(struct __sk_buff *skb, __u32 offset, __u32 end) {
-  for (int i = 0; i < 40; i++) {
-    __u8 option[2] = {0, 0};
-    if (offset >= end || load(skb, offset, option, 1)) return 0;
-    if (option[0] == 0) return 0;
-    if (option[0] == 131 || option[0] == 137) return 1;
-    if (option[0] == 1) {
-      offset += 1;
+/* The loops below are global functions over scalars: the verifier of 5.10 then walks each of them once, on its own. */
+
+/* Source routes change the destination behind the verdict's back. Malformed options are not passed on either. Walks
+ * byte by byte, with a count of those to skip: a position that varied would be a state of its own for the verifier. */
+__noinline int policy_has_source_route(struct __sk_buff *skb, __u32 offset, __u32 length) {
+  __u8 options[MOST_OPTIONS] = {};
+  __u32 skip = 0;
+  for (__u32 i = 0; i < MOST_OPTIONS; i += 4) {
+    if (i < length && bpf_skb_load_bytes(skb, offset + i, options + i, 4)) return 1;
+  }
+  for (__u32 i = 0; i < MOST_OPTIONS; i++) {
+    if (skip) {
+      skip--;
       continue;
     }
-    if (offset + 1 >= end || load(skb, offset, option, 2) || option[1] < 2) return 1; /* malformed: not passed on */
-    offset += option[1];
+    if (i >= length || options[i] == 0) return 0;
+    if (options[i] == 131 || options[i] == 137) return 1;
+    if (options[i] == 1) continue;
+    if (i + 1 >= length || i + 1 >= MOST_OPTIONS || options[i + 1] < 2) return 1;
+    skip = options[i + 1] - 1u;
   }
   return 0;
+}
+
+/* fragment id << 32 | transport offset << 16 | protocol << 8 | WALK_FIRST | WALK_LATER | reason. */
+enum { WALK_FIRST = 64, WALK_LATER = 128, WALK_REASON = 63 };
+
+static __always_inline __u64 walked(__u32 id, __u32 at, __u8 protocol, __u32 flags) {
+  return (__u64)id << 32 | (at & 0xffff) << 16 | (__u32)protocol << 8 | flags;
+}
+
+/* Follows the extension headers from `at`; `end` is that of the packet. */
+__noinline __u64 policy_walk_extensions(struct __sk_buff *skb, __u32 at, __u32 end, __u32 first) {
+  __u32 flags = 0, id = 0;
+  __u8 next = (__u8)first;
+  for (int i = 0; i <= MOST_EXTENSIONS; i++) {
+    __u8 extension[8];
+    if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135 && next != 139 && next != 140)
+      return at > FARTHEST_HEADER ? POLICY_REASON_TRUNCATED : walked(id, at, next, flags);
+    if (i == MOST_EXTENSIONS || (next == 0 && i != 0)) return POLICY_REASON_EXTENSION_HEADERS;
+    if (at + 8 > end || load(skb, at, extension, 8)) return POLICY_REASON_TRUNCATED;
+    if (next == 43 && extension[3] != 0) return POLICY_REASON_SOURCE_ROUTE; /* segments left */
+    if (next == 44) {
+      const __u32 fragment = (__u32)(extension[2] << 8 | extension[3]);
+      id = (__u32)extension[4] << 24 | (__u32)extension[5] << 16 | (__u32)extension[6] << 8 | extension[7];
+      if (fragment >> 3)
+        return extension[0] == PROTOCOL_TCP && (fragment >> 3) < 3 ? POLICY_REASON_TINY_FRAGMENT
+                                                                   : walked(id, at + 8, extension[0], WALK_LATER);
+      if (fragment & 1) flags = WALK_FIRST;
+      at += 8;
+    } else if (next == 51) {
+      at += ((__u32)extension[1] + 2) * 4;
+    } else {
+      at += ((__u32)extension[1] + 1) * 8;
+    }
+    next = extension[0];
+  }
+  return POLICY_REASON_EXTENSION_HEADERS;
 }
 
 static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct packet *p, int inner) {
@@ -147,7 +190,7 @@ static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct 
   map_v4(&p->source, *(__u32 *)(void *)(head + 12));
   map_v4(&p->destination, *(__u32 *)(void *)(head + 16));
   p->fragment_id = (__u32)(head[4] << 8 | head[5]);
-  if (header > 20 && !inner && has_source_route(skb, offset + 20, offset + header)) return POLICY_REASON_SOURCE_ROUTE;
+  if (header > 20 && !inner && policy_has_source_route(skb, offset + 20, header - 20)) return POLICY_REASON_SOURCE_ROUTE;
   const __u32 fragment = (__u32)(head[6] << 8 | head[7]);
   if (fragment & 0x1fff) {
     p->flags |= PACKET_LATER_FRAGMENT;
@@ -157,7 +200,6 @@ static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct 
   return 0;
 }
 
-/* Walks the extension headers. */
 static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct packet *p, int inner) {
   __u8 head[40];
   if (load(skb, offset, head, 40)) return POLICY_REASON_TRUNCATED;
@@ -170,37 +212,17 @@ static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct 
   __builtin_memcpy(&p->source, head + 8, 16);
   __builtin_memcpy(&p->destination, head + 24, 16);
   if (is_mapped(&p->source) || is_mapped(&p->destination)) return POLICY_REASON_BAD_HEADER;
-  __u8 next = head[6];
-  __u32 at = offset + 40;
-  for (int i = 0; i <= MOST_EXTENSIONS; i++) {
-    __u8 extension[8];
-    if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135 && next != 139 && next != 140) {
-      p->protocol = next;
-      p->transport = at;
-      return 0;
-    }
-    if (i == MOST_EXTENSIONS || (next == 0 && i != 0)) return POLICY_REASON_EXTENSION_HEADERS;
-    if (at + 8 > p->end || load(skb, at, extension, 8)) return POLICY_REASON_TRUNCATED;
-    if (next == 43 && extension[3] != 0) return POLICY_REASON_SOURCE_ROUTE; /* segments left */
-    if (next == 44) {
-      const __u32 fragment = (__u32)(extension[2] << 8 | extension[3]);
-      p->fragment_id = (__u32)extension[4] << 24 | (__u32)extension[5] << 16 | (__u32)extension[6] << 8 | extension[7];
-      if (fragment >> 3) {
-        p->flags |= PACKET_LATER_FRAGMENT;
-        p->protocol = extension[0];
-        p->transport = at + 8;
-        return p->protocol == PROTOCOL_TCP && (fragment >> 3) < 3 ? POLICY_REASON_TINY_FRAGMENT : 0;
-      }
-      if (fragment & 1) p->flags |= PACKET_FIRST_FRAGMENT;
-      at += 8;
-    } else if (next == 51) {
-      at += ((__u32)extension[1] + 2) * 4;
-    } else {
-      at += ((__u32)extension[1] + 1) * 8;
-    }
-    next = extension[0];
-  }
-  return POLICY_REASON_EXTENSION_HEADERS;
+  p->protocol = head[6];
+  p->transport = offset + 40;
+  if (p->protocol == PROTOCOL_TCP || p->protocol == PROTOCOL_UDP) return 0;
+  const __u64 walk = policy_walk_extensions(skb, offset + 40, p->end, head[6]);
+  if (walk & WALK_REASON) return (int)(walk & WALK_REASON);
+  if (walk & WALK_FIRST) p->flags |= PACKET_FIRST_FRAGMENT;
+  if (walk & WALK_LATER) p->flags |= PACKET_LATER_FRAGMENT;
+  p->protocol = (__u8)(walk >> 8);
+  p->transport = (__u32)(walk >> 16) & 0xffff;
+  p->fragment_id = (__u32)(walk >> 32);
+  return 0;
 }
 
 /* 0, or why the packet is dropped. `offset` is that of the IP header, `protocol` an ethertype in network order. */

@@ -1,0 +1,94 @@
+/* Connections, fragments and tickets: what is remembered between packets. */
+#pragma once
+
+#include "ebpf/programs/policy/endpoint.h"
+
+static __always_inline void connection_key(struct policy_connection_key *key, __u32 scope, const struct packet *p, int to_endpoint) {
+  key->scope = scope;
+  key->protocol = p->protocol;
+  key->reserved[0] = key->reserved[1] = key->reserved[2] = 0;
+  key->local = to_endpoint ? p->destination : p->source;
+  key->remote = to_endpoint ? p->source : p->destination;
+  key->local_port = to_endpoint ? p->destination_port : p->source_port;
+  key->remote_port = to_endpoint ? p->source_port : p->destination_port;
+  if (p->protocol == PROTOCOL_ICMP || p->protocol == PROTOCOL_ICMPV6) key->remote_port = 0;
+}
+
+static __always_inline int is_idle(const struct policy_connection *connection, __u8 protocol, __u64 now) {
+  const __u64 seen = *(const volatile __u64 *)&connection->seen_ns;
+  __u64 limit = short_idle_ns;
+  if (connection->state == POLICY_CONNECTION_REPLIED) limit = protocol == PROTOCOL_TCP ? tcp_idle_ns : other_idle_ns;
+  return now > seen && now - seen > limit;
+}
+
+/* At most one write a second: the entry's cache line stays shared between CPUs. */
+static __always_inline void touch(struct policy_connection *connection, __u64 now) {
+  if (now - connection->seen_ns > 1000000000ULL) connection->seen_ns = now;
+}
+
+static __always_inline void follow_tcp(struct policy_connection *connection, const struct packet *p, int reply) {
+  if (p->protocol == PROTOCOL_TCP && p->tcp_flags & (TCP_FIN | TCP_RST)) {
+    if (connection->state != POLICY_CONNECTION_CLOSING) connection->state = POLICY_CONNECTION_CLOSING;
+  } else if (reply && connection->state == POLICY_CONNECTION_NEW) {
+    connection->state = POLICY_CONNECTION_REPLIED;
+  }
+}
+
+static __always_inline int within_budget(__u32 scope, __u64 now) {
+  struct policy_budget *budget = bpf_map_lookup_elem(&budgets, &scope);
+  if (!budget) {
+    const struct policy_budget fresh = {.tokens_ns = 0};
+    bpf_map_update_elem(&budgets, &scope, &fresh, BPF_NOEXIST);
+    return 1;
+  }
+  return take_token(&budget->tokens_ns, now, connection_interval_ns, connection_burst_ns);
+}
+
+/* The ports of a fragmented packet are known from its first fragment; a later one without is dropped. */
+static __noinline int resolve_fragment(struct packet *p, __u32 scope) {
+  struct policy_fragment_key key = {
+      .scope = scope, .id = p->fragment_id, .source = p->source, .destination = p->destination, .protocol = p->protocol};
+  const __u64 now = clock_now();
+  if (p->flags & PACKET_FIRST_FRAGMENT) {
+    const struct policy_fragment value = {
+        .seen_ns = now, .source_port = p->source_port, .destination_port = p->destination_port};
+    bpf_map_update_elem(&fragments, &key, &value, BPF_ANY);
+    return 0;
+  }
+  const struct policy_fragment *first = bpf_map_lookup_elem(&fragments, &key);
+  if (!first || now - first->seen_ns > 30ULL * 1000000000) return POLICY_REASON_FRAGMENT_WITHOUT_FIRST;
+  p->source_port = first->source_port;
+  p->destination_port = first->destination_port;
+  return 0;
+}
+
+/* The connection that an ICMP error quotes a packet of: that packet went the other way. */
+static __noinline int is_related(struct __sk_buff *skb, const struct packet *p, __u32 scope, int to_endpoint) {
+  struct packet quoted = {};
+  if (parse_quoted(skb, p->transport + 8, p->flags & PACKET_V4, &quoted)) return 0;
+  struct policy_connection_key key;
+  connection_key(&key, scope, &quoted, !to_endpoint);
+  const struct policy_connection *connection = bpf_map_lookup_elem(&connections, &key);
+  return connection && connection->state != POLICY_CONNECTION_DEFERRED;
+}
+
+static __always_inline __u32 ticket_of(const struct __sk_buff *skb) { return (skb->mark & mark_mask) >> mark_shift; }
+
+static __always_inline void clear_ticket(struct __sk_buff *skb) { skb->mark = skb->mark & ~mark_mask; }
+
+/* Marks the packet for the judgement behind address translation. Tickets of one CPU are used in turn; a packet meets its
+ * judge in the same pass through the stack, so that 256 in flight are plenty. */
+static __always_inline void issue_ticket(struct __sk_buff *skb, const struct policy_connection_key *key, __u64 now) {
+  const __u32 zero = 0;
+  __u32 *counter = bpf_map_lookup_elem(&ticket_counter, &zero);
+  if (!counter) return;
+  const __u32 most = (mark_mask >> mark_shift) < POLICY_TICKETS - 1 ? mark_mask >> mark_shift : POLICY_TICKETS - 1;
+  __u32 index = (((__u32)bpf_get_smp_processor_id() << 8 | (*counter & 255)) % most) + 1;
+  *counter += 1;
+  struct policy_ticket *ticket = bpf_map_lookup_elem(&tickets, &index);
+  if (!ticket) return;
+  ticket->issued_ns = now;
+  ticket->ifindex = skb->ifindex;
+  ticket->connection = *key;
+  skb->mark = (skb->mark & ~mark_mask) | (index << mark_shift & mark_mask);
+}

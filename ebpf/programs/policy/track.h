@@ -1,0 +1,162 @@
+/* What happens to a parsed packet of an endpoint: its connection if it has one, else a verdict. */
+#pragma once
+
+#include "ebpf/programs/policy/connection.h"
+
+enum { PASS = -1, DROP = 2 }; /* TCX_NEXT and TC_ACT_UNSPEC, TCX_DROP and TC_ACT_SHOT */
+
+/* `translated` of a connection. */
+enum { JUDGED_AS_SENT = 0, JUDGED_BEHIND_NAT = 1, ADDRESS_CHANGED = 2 };
+
+struct client { /* who sent a packet that carries a ticket */
+  __u32 ifindex;
+  __u32 identity; /* 0: no ticket */
+  struct policy_address address;
+};
+
+static __always_inline __u32 verdict_reason(__u32 verdict) {
+  const __u32 no_rule = (verdict & VERDICT_RULE) == POLICY_NO_RULE;
+  if (verdict & VERDICT_ACCEPT) return no_rule ? POLICY_REASON_DEFAULT : POLICY_REASON_RULE;
+  return no_rule ? POLICY_REASON_NO_RULE : POLICY_REASON_POLICY_DENIED;
+}
+
+/* Judges a connection's first packet: its remote end and the port that was asked for. */
+static __always_inline __u32 judge_end(const struct policy_endpoint *e, __u32 direction, __u32 identity, __u8 protocol, __u16 port) {
+  const __u32 set = direction == POLICY_INGRESS ? e->ingress_set : e->egress_set;
+  if (!set) return POLICY_NO_RULE | VERDICT_ACCEPT;
+  return judge(set, direction == POLICY_INGRESS ? e->ingress_flags : e->egress_flags, identity, protocol, port);
+}
+
+static __always_inline int remember(const struct policy_connection_key *key, struct policy_connection *fresh, __u64 now) {
+  if (!within_budget(key->scope, now)) return POLICY_REASON_CONNECTION_LIMIT;
+  fresh->seen_ns = now;
+  /* A full LRU map always finds room; what can fail is only memory. */
+  return bpf_map_update_elem(&connections, key, fresh, BPF_ANY) ? POLICY_REASON_CONNECTION_LIMIT : 0;
+}
+
+/* Judges a live connection again, after its endpoint's policy or a peer's labels changed. */
+static __noinline int judge_again(const struct policy_endpoint *e, const struct policy_connection_key *key,
+                                  struct policy_connection *connection) {
+  struct policy_address remote = key->remote;
+  __u16 port = connection->direction == POLICY_INGRESS ? key->local_port : key->remote_port;
+  if (connection->translated == ADDRESS_CHANGED) {
+    const struct policy_translation *translation = bpf_map_lookup_elem(&translations, key);
+    if (!translation) return POLICY_REASON_UNCONFIRMED;
+    remote = translation->remote;
+    if (connection->direction == POLICY_EGRESS) port = translation->remote_port;
+  }
+  const __u32 verdict = judge_end(e, connection->direction, identity_of(&remote, e->epoch), key->protocol, port);
+  if (!(verdict & VERDICT_ACCEPT)) return POLICY_REASON_REVOKED;
+  connection->rule = (__u16)verdict;
+  connection->audit = 0;
+  connection->epoch = e->epoch;
+  return POLICY_REASON_CONNECTION;
+}
+
+/* Made by the node itself: a socket sent it, and no device received it. A bridged frame keeps its sender's socket, a
+ * masqueraded one has the node's address: neither is enough. */
+static __always_inline int is_from_own_node(const struct __sk_buff *skb) {
+  return skb->ingress_ifindex == 0 && skb->sk && !ticket_of(skb);
+}
+
+/* A packet of a connection that is known. 0: it opens a new one. */
+static __always_inline int continue_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
+                                               const struct policy_connection_key *key, struct policy_connection *connection,
+                                               __u32 direction, __u64 now) {
+  const int reply = connection->direction != direction;
+  if (p->protocol == PROTOCOL_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) return 0;
+  if (connection->state == POLICY_CONNECTION_DEFERRED) {
+    if (reply) return POLICY_REASON_UNCONFIRMED;
+    issue_ticket(skb, key, now);
+    touch(connection, now);
+    return POLICY_REASON_DEFERRED;
+  }
+  if (connection->epoch != e->epoch && !connection->own_node && !(e->flags & POLICY_KEEP_ESTABLISHED && !connection->audit)) {
+    const int reason = judge_again(e, key, connection);
+    if (reason == POLICY_REASON_UNCONFIRMED && !reply && direction == POLICY_EGRESS) {
+      connection->state = POLICY_CONNECTION_DEFERRED;
+      issue_ticket(skb, key, now);
+      return POLICY_REASON_DEFERRED;
+    }
+    if (reason != POLICY_REASON_CONNECTION) {
+      if (e->flags & POLICY_AUDIT) {
+        connection->audit = 1;
+        connection->epoch = e->epoch;
+        return reason;
+      }
+      bpf_map_delete_elem(&connections, key);
+      return reason;
+    }
+  }
+  /* Address translation of UDP may choose anew while the connection lives: its choice is judged once a second. */
+  if (!reply && connection->translated && p->protocol != PROTOCOL_TCP && now - connection->seen_ns > 1000000000ULL)
+    issue_ticket(skb, key, now);
+  touch(connection, now);
+  follow_tcp(connection, p, reply);
+  return POLICY_REASON_CONNECTION;
+}
+
+/* A TCP packet that opens nothing and whose connection is not known: one from before this node was enforced, or one
+ * that was pushed out. It passes when either end might have opened it. */
+static __always_inline __u32 judge_midstream(const struct policy_endpoint *e, const struct packet *p, __u32 identity,
+                                             __u32 direction, struct policy_connection *fresh) {
+  const __u32 verdict = judge_end(e, direction, identity, p->protocol, p->destination_port);
+  fresh->state = POLICY_CONNECTION_REPLIED;
+  if (verdict & VERDICT_ACCEPT) return verdict;
+  fresh->direction = !direction;
+  return judge_end(e, !direction, identity, p->protocol, p->source_port);
+}
+
+/* A packet that opens a connection. Fills the outcome. */
+static __always_inline void open_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
+                                            const struct policy_connection_key *key, const struct client *client,
+                                            struct outcome *o, __u64 now) {
+  struct policy_connection fresh = {.epoch = e->epoch, .direction = o->direction, .rule = POLICY_NO_RULE};
+  const int ingress = o->direction == POLICY_INGRESS;
+  __u32 identity = client->identity ? client->identity : identity_of(&key->remote, e->epoch);
+  __u32 verdict = POLICY_NO_RULE | VERDICT_ACCEPT;
+  o->set = ingress ? e->ingress_set : e->egress_set;
+  o->source_identity = ingress ? identity : e->identity;
+  o->destination_identity = ingress ? e->identity : identity;
+  const int ported = p->protocol == PROTOCOL_TCP || p->protocol == PROTOCOL_UDP || p->protocol == PROTOCOL_SCTP;
+  const int opens = p->protocol != PROTOCOL_TCP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+  o->reason = POLICY_REASON_OPEN;
+  if (client->ifindex == e->id && client->ifindex) {
+    o->reason = POLICY_REASON_SELF;
+  } else if (ingress && is_from_own_node(skb) && !(e->flags & POLICY_HOST)) {
+    fresh.own_node = 1;
+    o->reason = POLICY_REASON_OWN_NODE;
+  } else if (!ingress && !(e->flags & POLICY_HOST) && ported && !(identity & POLICY_POD_BIT)) {
+    /* Perhaps a Service: the destination is not known yet, and with masquerade the source will not be either. Unless it
+     * answers somebody who may connect to the pod. */
+    if (e->egress_set && !opens && judge_end(e, POLICY_INGRESS, identity, p->protocol, p->source_port) & VERDICT_ACCEPT) {
+      fresh.direction = POLICY_INGRESS;
+      fresh.state = POLICY_CONNECTION_REPLIED;
+      o->reason = POLICY_REASON_RULE;
+    } else {
+      if (e->egress_set) {
+        fresh.state = POLICY_CONNECTION_DEFERRED;
+        o->reason = POLICY_REASON_DEFERRED;
+      }
+      fresh.translated = JUDGED_BEHIND_NAT;
+      issue_ticket(skb, key, now);
+    }
+  } else if (o->set) {
+    verdict = opens ? judge_end(e, o->direction, identity, p->protocol, p->destination_port)
+                    : judge_midstream(e, p, identity, o->direction, &fresh);
+    o->reason = (__u8)verdict_reason(verdict);
+    if (!opens && is_drop(o->reason)) o->reason = POLICY_REASON_INVALID_CONNECTION;
+  }
+  o->rule = fresh.rule = (__u16)verdict;
+  if (client->identity && !same_address(&client->address, &key->remote)) {
+    const struct policy_translation was = {.remote = client->address};
+    bpf_map_update_elem(&translations, key, &was, BPF_ANY);
+    fresh.translated = ADDRESS_CHANGED;
+  }
+  if (is_drop(o->reason)) {
+    if (!(e->flags & POLICY_AUDIT)) return;
+    fresh.audit = 1;
+  }
+  const int full = remember(key, &fresh, now);
+  if (full) o->reason = (__u8)full;
+}
