@@ -77,10 +77,13 @@ struct ServeCommand {
     add_duration(app, "--heartbeat-interval", interval, "That nodes are told; grows with their number");
     app.add_option("--max-heartbeats", options.heartbeats_per_second, "A second, beyond which the interval grows")
         ->capture_default_str();
-    app.add_option("--rate-limit", options.stranger_rate, "Joins a second and address; 0: none")->capture_default_str();
-    app.add_option("--rate-burst", options.stranger_burst, "Joins at once from an address")->capture_default_str();
+    app.add_option("--rate-limit", options.stranger_rate, "Joins a second and address, or IPv6 /64; 0: none")
+        ->capture_default_str();
+    app.add_option("--rate-burst", options.stranger_burst, "Joins at once from an address or IPv6 /64")
+        ->capture_default_str();
     app.add_option("--max-connections", options.connections, "Open at once")->capture_default_str();
-    app.add_option("--max-connections-per-address", options.connections_per_address, "0: no limit of its own")
+    app.add_option("--max-connections-per-address", options.connections_per_address,
+                   "Open at once from an address or IPv6 /64; 0: no limit of its own")
         ->capture_default_str();
     app.add_option("--max-waiting-changes", options.write_queue, "Beyond it answers are 429")->capture_default_str();
     app.footer(

@@ -63,6 +63,10 @@ Prefix make_prefix(const Address& address, std::uint8_t length) {
 
 Prefix host_prefix(const Address& address) { return Prefix{address, 128}; }
 
+Prefix holder_prefix(const Address& address) {
+  return address.is_v4() ? host_prefix(address) : make_prefix(address, 64);
+}
+
 std::string format(const Address& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.is_v4()) {

@@ -32,6 +32,9 @@ struct Prefix {
 [[nodiscard]] std::optional<Prefix> parse_prefix(std::string_view text);
 [[nodiscard]] Prefix make_prefix(const Address& address, std::uint8_t length);  // masks the host bits
 [[nodiscard]] Prefix host_prefix(const Address& address);                       // all 128 bits
+// Whom a limit has to count as one: an IPv4 address, or the /64 of an IPv6 one, since whoever has one address of a /64
+// can have them all (RFC 4291, 2.5.1; RFC 7934).
+[[nodiscard]] Prefix holder_prefix(const Address& address);
 [[nodiscard]] std::string format(const Address& address);
 [[nodiscard]] std::string format(const Prefix& prefix);
 

@@ -19,7 +19,8 @@ namespace omnitide::io {
 
 // Who is at the other end of a connection. Lives as long as the connection; shared by its requests.
 struct Peer {
-  std::string address;           // "192.0.2.1", empty on a unix socket
+  std::string address;           // "192.0.2.1" or "2001:db8::1", empty on a unix socket
+  std::string holder;            // what limits count: the address, or its /64 ("2001:db8::/64"); empty as above
   std::uint64_t connection = 0;  // number of the connection, unique in this process
   SteadyTime connected{};
   std::optional<std::uint32_t> uid;  // unix socket: SO_PEERCRED

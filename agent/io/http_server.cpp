@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "agent/base/address.hpp"
 #include "agent/base/log.hpp"
 #include "agent/base/text.hpp"
 #include "agent/io/http_session.hpp"
@@ -34,16 +35,25 @@ constexpr auto kSweepEvery = 500ms;
 constexpr std::size_t kEvictedAtOnce = 16;
 constexpr auto kPauseWhenFull = 50ms;  // out of descriptors: let some go before the next accept
 
-std::string address_of(const StreamSocket& socket) {
+// Nothing on a unix socket. A socket for both families shows IPv4 as ::ffff:a.b.c.d, the form that Address has anyway.
+std::optional<Address> address_of(const StreamSocket& socket) {
   boost::system::error_code error;
   const auto remote = socket.remote_endpoint(error);
-  if (error) return {};
+  if (error) return std::nullopt;
   const int family = remote.protocol().family();
-  if (family != AF_INET && family != AF_INET6) return {};
+  if (family != AF_INET && family != AF_INET6) return std::nullopt;
   tcp::endpoint endpoint;
   endpoint.resize(remote.size());
   std::memcpy(endpoint.data(), remote.data(), remote.size());
-  return endpoint.address().to_string();
+  const asio::ip::address address = endpoint.address();
+  const asio::ip::address_v6 wide =
+      address.is_v4() ? asio::ip::make_address_v6(asio::ip::v4_mapped, address.to_v4()) : address.to_v6();
+  return Address{wide.to_bytes()};
+}
+
+// "192.0.2.1" for one address, "2001:db8::/64" for a net.
+std::string holder_of(const Address& address) {
+  return address.is_v4() ? format(address) : format(holder_prefix(address));
 }
 
 std::optional<std::uint32_t> uid_of(const StreamSocket& socket) {
@@ -145,9 +155,11 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
 
   void admit(StreamSocket socket, bool tls) {
     ++shared_.counters.accepted;
-    std::string address = address_of(socket);
-    const bool crowded = shared_.limits.connections_per_address > 0 && !address.empty() &&
-                         by_address_[address] >= shared_.limits.connections_per_address;
+    const std::optional<Address> address = address_of(socket);
+    const std::string holder = address ? holder_of(*address) : std::string();
+    const auto held = by_holder_.find(holder);
+    const bool crowded = shared_.limits.connections_per_address > 0 && held != by_holder_.end() &&
+                         held->second >= shared_.limits.connections_per_address;
     // Idle connections of nobody in particular make room, so that holding them open locks nobody out.
     const bool full = sessions_.size() >= shared_.limits.connections;
     if (crowded || (full && !make_room())) {
@@ -158,13 +170,14 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
     auto peer = std::make_shared<Peer>();
     peer->connection = shared_.counters.accepted;
     peer->connected = std::chrono::steady_clock::now();
-    if (address.empty()) {
-      peer->uid = uid_of(socket);
-    } else {
+    if (address) {
       socket.set_option(tcp::no_delay(true), ignored);
-      if (shared_.limits.connections_per_address > 0) ++by_address_[address];
+      if (shared_.limits.connections_per_address > 0) ++by_holder_[holder];
+      peer->address = format(*address);
+      peer->holder = holder;
+    } else {
+      peer->uid = uid_of(socket);
     }
-    peer->address = std::move(address);
     auto session =
         std::make_unique<HttpSession>(shared_, Stream(std::move(socket)), std::move(peer), tls ? tls_ : TlsContext{});
     asio::co_spawn(context_, run_session(shared_from_this(), std::move(session)), asio::detached);
@@ -178,8 +191,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
       log::error(log::Part::http, "a connection failed, closing it", {{"reason", caught.what()}});
     }
     self->sessions_.erase(place);
-    const auto counted = self->by_address_.find(session->peer().address);
-    if (counted != self->by_address_.end() && --counted->second == 0) self->by_address_.erase(counted);
+    const auto counted = self->by_holder_.find(session->peer().holder);
+    if (counted != self->by_holder_.end() && --counted->second == 0) self->by_holder_.erase(counted);
   }
 
   static asio::awaitable<void> sweep_loop(std::shared_ptr<Impl> self) {
@@ -201,7 +214,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<HttpServer::Impl> {
   asio::steady_timer sweep_;
   std::vector<std::shared_ptr<Acceptor>> acceptors_;
   Sessions sessions_;
-  std::unordered_map<std::string, std::size_t> by_address_;
+  std::unordered_map<std::string, std::size_t> by_holder_;
   bool sweeping_ = false;
 };
 

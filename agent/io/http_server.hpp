@@ -32,7 +32,7 @@ struct Route {
 
 struct ServerLimits {
   std::size_t connections = 256;
-  std::size_t connections_per_address = 0;  // 0: no limit of its own
+  std::size_t connections_per_address = 0;  // IPv6: per /64; 0: no limit of its own
   std::size_t header_bytes = 16U << 10U;
   std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds header_timeout{10'000};  // from the first byte of a request

@@ -39,7 +39,7 @@ io::Handler handler(Context& context, Plain function) {
 // Anyone may ask, but not more often than the rate.
 io::Guard stranger(Context& context) {
   return [&context](const io::HttpRequest& request) -> std::optional<io::HttpResponse> {
-    const auto wait = context.strangers.refuse(request.peer->address, std::chrono::steady_clock::now());
+    const auto wait = context.strangers.refuse(request.peer->holder, std::chrono::steady_clock::now());
     if (!wait) return std::nullopt;
     ++context.counters.rate_limited;
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*wait);

@@ -2,14 +2,14 @@
 // without.
 #pragma once
 
-#include <linux/if.h>
+#include <arpa/inet.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <net/if.h>
 #include <sched.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <exception>
@@ -101,13 +101,17 @@ inline void set_master(std::uint32_t index, std::uint32_t master) {
   rtnl::ask(RTM_NEWLINK, 0, message, "set a master");
 }
 
-inline void add_address(std::uint32_t index, std::array<unsigned char, 4> address, std::uint8_t prefix) {
+inline void add_address(std::uint32_t index, const std::string& text, std::uint8_t prefix) {
+  const int family = text.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  std::string address(family == AF_INET ? 4 : 16, '\0');
+  if (::inet_pton(family, text.c_str(), address.data()) != 1) throw std::runtime_error(text + " is no address");
   ifaddrmsg header{};
-  header.ifa_family = AF_INET;
+  header.ifa_family = static_cast<unsigned char>(family);
   header.ifa_prefixlen = prefix;
+  header.ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;  // usable at once
   header.ifa_index = index;
   std::string message(omnitide::bytes_of(header));
-  omnitide::append_attribute(message, IFA_LOCAL, omnitide::bytes_of(address));
+  omnitide::append_attribute(message, IFA_LOCAL, address);
   rtnl::ask(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, message, "add an address");
 }
 

@@ -24,6 +24,14 @@ TEST_CASE("prefixes mask their host bits") {
   }
 }
 
+TEST_CASE("one holder is an IPv4 address, or all of an IPv6 /64") {
+  const auto holder = [](const char* text) { return format(holder_prefix(parse_address(text).value())); };
+  CHECK(holder("192.0.2.1") == "192.0.2.1/32");
+  CHECK(holder("2001:db8:0:1:ffff:ffff:ffff:ffff") == "2001:db8:0:1::/64");
+  CHECK(holder("2001:db8:0:1::5") == holder("2001:db8:0:1:1::"));
+  CHECK(holder("2001:db8:0:2::5") != holder("2001:db8:0:1::5"));
+}
+
 TEST_CASE("a prefix contains its addresses and the narrower prefixes") {
   const auto outer = parse_prefix("10.0.0.0/8").value();
   CHECK(outer.contains(parse_address("10.255.0.1").value()));

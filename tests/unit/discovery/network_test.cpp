@@ -166,7 +166,7 @@ TEST_CASE("a veth pair, its bridge and addresses in a namespace of this machine 
     set_up(b);
     set_master(b, interface(made, "omnibr").index);
     add_link("omnimv", "macvlan", a);
-    add_address(a, {192, 0, 2, 7}, 25);
+    add_address(a, "192.0.2.7", 25);
     netdev_family = dump_xdp_features().has_value();
     const auto end = std::chrono::steady_clock::now() + 3s;  // the kernel batches link state for up to a second
     do {

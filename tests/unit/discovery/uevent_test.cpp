@@ -1,6 +1,5 @@
 #include "discovery/sources/uevent.hpp"
 
-#include <linux/if.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <sched.h>
@@ -136,7 +135,7 @@ TEST_CASE("a veth pair that comes, gets an address and goes is heard by the link
     added = *monitor->drain();
     const LinkEvent* link = find(added, LinkEvent::Kind::link_set, "omni0");
     if (link == nullptr) return;
-    add_address(link->index, {192, 0, 2, 1}, 24);
+    add_address(link->index, "192.0.2.1", 24);
     (void)wait_for(monitor->fd(), POLLIN);
     addressed = *monitor->drain();
     remove_link(link->index);

@@ -16,6 +16,7 @@
 #include "agent/io/http_client.hpp"
 #include "agent/io/http_server.hpp"
 #include "tests/harness/catch.hpp"
+#include "tests/harness/network_namespace.hpp"
 
 using namespace omnitide;
 using namespace omnitide::io;
@@ -60,15 +61,19 @@ std::vector<Route> routes() {
 // A server on its own thread; the test talks to it by blocking clients.
 class Served {
  public:
-  explicit Served(ServerLimits limits = {}) : server_(context_, routes(), limits) {
-    port_ = *server_.listen_tcp("127.0.0.1:0");
+  explicit Served(ServerLimits limits = {}, const std::string& listen = "127.0.0.1:0")
+      : server_(context_, routes(), limits) {
+    port_ = *server_.listen_tcp(listen);
     thread_ = std::thread([this] { context_.run(); });
   }
   ~Served() {
     asio::post(context_, [this] { server_.stop(); });
     thread_.join();
   }
-  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::string url(const std::string& host = "127.0.0.1") const {
+    return "http://" + host + ":" + std::to_string(port_);
+  }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
   // Sends bytes as they are and returns all that comes back until the server closes or two seconds pass.
   [[nodiscard]] std::string raw(const std::string& bytes, bool then_end = false) const {
     asio::io_context context;
@@ -253,6 +258,57 @@ TEST_CASE("a full server with requests under way refuses more, and those under w
   std::string answer(64, '\0');
   answer.resize(holder.read_some(asio::buffer(answer)));
   CHECK(answer.starts_with("HTTP/1.1 200"));
+}
+
+namespace {
+
+constexpr std::uint32_t kLoopback = 1;  // its index in every namespace
+
+// A connection from one address to another that is accepted before this returns.
+asio::ip::tcp::socket hold(asio::io_context& context, const std::string& from, const std::string& to,
+                           std::uint16_t port) {
+  const asio::ip::tcp::endpoint local(asio::ip::make_address(from), 0), remote(asio::ip::make_address(to), port);
+  asio::ip::tcp::socket socket(context, local);
+  socket.connect(remote);
+  std::this_thread::sleep_for(50ms);  // the accept
+  return socket;
+}
+
+bool served_from(const Served& served, const std::string& from, const std::string& to) {
+  HttpRequest request;
+  request.path = "/v1/throw";
+  return send_blocking({.endpoint = served.url(to), .tls = {}, .local_address = from}, std::move(request)).has_value();
+}
+
+ServerLimits one_each() {
+  ServerLimits limits;
+  limits.connections_per_address = 1;
+  return limits;
+}
+
+}  // namespace
+
+TEST_CASE("a cap of connections counts each IPv4 address, also on a socket for both families") {
+  for (const char* listen : {"127.0.0.1:0", "[::]:0"}) {
+    const Served served(one_each(), listen);
+    asio::io_context context;
+    const auto holder = hold(context, "127.0.0.1", "127.0.0.1", served.port());
+    CHECK_FALSE(served_from(served, "127.0.0.1", "127.0.0.1"));
+    CHECK(served_from(served, "127.0.0.2", "127.0.0.1"));
+  }
+}
+
+TEST_CASE("a cap of connections counts an IPv6 /64 as one") {
+  test::in_network_namespace([] {
+    test::set_up(kLoopback);
+    for (const char* address : {"fd00::1", "fd00::2", "fd00:0:0:1::1"})
+      test::add_address(kLoopback, address, 128);
+    const Served served(one_each(), "[::1]:0");
+    asio::io_context context;
+    const auto holder = hold(context, "fd00::1", "::1", served.port());
+    CHECK_FALSE(served_from(served, "fd00::2", "[::1]"));
+    CHECK(served_from(served, "fd00:0:0:1::1", "[::1]"));
+  });
 }
 
 TEST_CASE("a streamed answer arrives piece by piece and can be left early") {

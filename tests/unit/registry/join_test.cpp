@@ -1,6 +1,7 @@
 #include <thread>
 
 #include "tests/harness/catch.hpp"
+#include "tests/harness/network_namespace.hpp"
 #include "tests/harness/registry.hpp"
 
 using namespace omnitide;
@@ -256,6 +257,27 @@ TEST_CASE("a stranger is limited: by rate, by size, before the body is read") {
     request.set_hostname(std::string(100'000, 'x'));
     CHECK(stranger.call("POST", "/v1/join", &request).status() == 413);
   }
+}
+
+TEST_CASE("all addresses of an IPv6 /64 share one rate, and its neighbour has another") {
+  in_network_namespace([] {
+    set_up(1);  // lo
+    for (const char* address : {"fd00::1", "fd00::2", "fd00:0:0:1::1"})
+      add_address(1, address, 128);
+    ControlPlane plane([](registry::Options& options) {
+      options.listen = "[::1]:0";
+      options.stranger_rate = 0.1;
+      options.stranger_burst = 1;
+    });
+    const auto from = [&plane](const char* address) {
+      io::ClientOptions options = plane.client_options(plane.tls_options());
+      options.local_address = address;
+      return Caller(plane.loop, std::move(options)).call("POST", "/v1/nonce").status();
+    };
+    CHECK(from("fd00::1") == 200);
+    CHECK(from("fd00::2") == 429);
+    CHECK(from("fd00:0:0:1::1") == 200);
+  });
 }
 
 TEST_CASE("a join says which field is wrong") {
