@@ -13,36 +13,35 @@ static __always_inline int conclude(struct __sk_buff *skb, const struct policy_e
 }
 
 /* The verdict on a packet that waited for address translation. 0, or why it is dropped, which has been told already.
- * `client` says who sent it. */
-static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, struct client *client) {
+ * `client` says who sent it; `e` is room for the sender's endpoint. */
+static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, struct policy_endpoint *e, struct client *client) {
   const __u32 index = ticket_of(skb);
   const __u64 now = clock_now();
-  struct policy_endpoint e;
   struct outcome o = {.direction = POLICY_EGRESS, .rule = POLICY_NO_RULE, .reason = POLICY_REASON_TICKET};
   const struct policy_ticket *ticket = bpf_map_lookup_elem(&tickets, &index);
   if (!ticket || now - ticket->issued_ns > 5ULL * 1000000000 || ticket->connection.protocol != p->protocol ||
-      read_endpoint(ticket->ifindex, POLICY_POD, &e) != ENDPOINT_FOUND) {
+      read_endpoint(ticket->ifindex, POLICY_POD, e) != ENDPOINT_FOUND) {
     count(POLICY_EGRESS, POLICY_REASON_TICKET, skb->len);
     report(skb, p, &o);
     return POLICY_REASON_TICKET;
   }
   const struct policy_connection_key *key = &ticket->connection;
   client->ifindex = o.ifindex = ticket->ifindex;
-  client->identity = o.source_identity = e.identity;
+  client->identity = o.source_identity = e->identity;
   client->address = key->local;
-  o.set = e.egress_set;
+  o.set = e->egress_set;
   struct policy_connection *connection = bpf_map_lookup_elem(&connections, key);
   if (p->flags & PACKET_LATER_FRAGMENT) {
     if (connection && connection->state != POLICY_CONNECTION_DEFERRED) return 0;
     o.reason = POLICY_REASON_FRAGMENT_WITHOUT_FIRST;
-    return conclude(skb, &e, p, &o) == DROP ? o.reason : 0;
+    return conclude(skb, e, p, &o) == DROP ? o.reason : 0;
   }
-  if (!e.egress_set) return 0;
-  o.destination_identity = identity_of(&p->destination, e.epoch);
-  const __u32 verdict = judge_end(&e, POLICY_EGRESS, o.destination_identity, p->protocol, p->destination_port);
+  if (!e->egress_set) return 0;
+  o.destination_identity = identity_of(&p->destination, e->epoch);
+  const __u32 verdict = judge_end(e, POLICY_EGRESS, o.destination_identity, p->protocol, p->destination_port);
   o.rule = (__u16)verdict;
   o.reason = (__u8)verdict_reason(verdict);
-  const int dropped = conclude(skb, &e, p, &o) == DROP;
+  const int dropped = conclude(skb, e, p, &o) == DROP;
   if (!connection) return dropped ? o.reason : 0;
   if (dropped) {
     bpf_map_delete_elem(&connections, key);
@@ -50,7 +49,7 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
   }
   connection->audit = is_drop(o.reason);
   connection->rule = o.rule;
-  connection->epoch = e.epoch;
+  connection->epoch = e->epoch;
   if (!same_address(&p->destination, &key->remote) || p->destination_port != key->remote_port) {
     const struct policy_translation became = {.remote = p->destination, .remote_port = p->destination_port};
     bpf_map_update_elem(&translations, key, &became, BPF_ANY);
@@ -61,25 +60,25 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
 }
 
 /* Connection or verdict; the packet is parsed and no forgery. */
-static __always_inline int track(struct __sk_buff *skb, const struct policy_endpoint *e, struct packet *p,
-                                 const struct client *client, struct outcome *o) {
+static __always_inline int track(struct __sk_buff *skb, struct scratch *s, struct outcome *o) {
+  struct policy_endpoint *e = &s->endpoint;
+  struct packet *p = &s->packet;
   const int to_endpoint = o->direction == POLICY_INGRESS;
-  struct policy_connection_key key;
   if (p->flags & (PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT)) {
     o->reason = (__u8)resolve_fragment(p, e->id);
     if (o->reason) return conclude(skb, e, p, o);
   }
   if (p->flags & PACKET_ICMP_ERROR) {
-    o->reason = is_related(skb, p, e->id, to_endpoint) ? POLICY_REASON_RELATED : POLICY_REASON_UNRELATED_ICMP;
+    o->reason = is_related(skb, s, e->id, to_endpoint) ? POLICY_REASON_RELATED : POLICY_REASON_UNRELATED_ICMP;
     return conclude(skb, e, p, o);
   }
-  connection_key(&key, e->id, p, to_endpoint);
+  connection_key(&s->key, e->id, p, to_endpoint);
   const __u64 now = clock_now();
-  struct policy_connection *connection = bpf_map_lookup_elem(&connections, &key);
+  struct policy_connection *connection = bpf_map_lookup_elem(&connections, &s->key);
   o->reason = 0;
   if (connection && !is_idle(connection, p->protocol, now))
-    o->reason = (__u8)continue_connection(skb, e, p, &key, connection, o->direction, now);
-  if (!o->reason) open_connection(skb, e, p, &key, client, o, now);
+    o->reason = (__u8)continue_connection(skb, e, p, &s->key, connection, o->direction, now);
+  if (!o->reason) open_connection(skb, e, p, &s->key, &s->client, o, now);
   return conclude(skb, e, p, o);
 }
 
@@ -91,7 +90,6 @@ static __always_inline int pod(struct __sk_buff *skb, __u32 direction) {
   const int found = read_endpoint(skb->ifindex, POLICY_POD, e);
   if (found == ENDPOINT_NONE) return PASS;
   const int from = direction == POLICY_EGRESS;
-  struct client client = {};
   struct outcome o = {.ifindex = skb->ifindex, .direction = (__u8)direction, .rule = POLICY_NO_RULE};
   o.reason = POLICY_REASON_TORN;
   if (found == ENDPOINT_TORN) {
@@ -106,8 +104,8 @@ static __always_inline int pod(struct __sk_buff *skb, __u32 direction) {
   else if (e->flags & POLICY_CLOSED) o.reason = POLICY_REASON_CLOSED;
   if (o.reason) return conclude(skb, e, p, &o);
   const int waiting = !from && ticket_of(skb);
-  if (waiting && redeem(skb, p, &client)) return DROP;
-  const int verdict = track(skb, e, p, &client, &o);
+  if (waiting && redeem(skb, p, &scratch->sender, &scratch->client)) return DROP;
+  const int verdict = track(skb, scratch, &o);
   if (waiting) clear_ticket(skb);
   return verdict;
 }
@@ -134,8 +132,9 @@ static __always_inline int is_group(const struct packet *p) {
 
 /* Traffic of the node itself over an uplink. What it forwards is not judged, but followed, so that replies to a
  * masqueraded pod are no strangers. */
-static __always_inline int host(struct __sk_buff *skb, struct policy_endpoint *e, struct packet *p, __u32 direction) {
-  const struct client nobody = {};
+static __always_inline int host(struct __sk_buff *skb, struct scratch *scratch, __u32 direction) {
+  struct policy_endpoint *e = &scratch->endpoint;
+  const struct packet *p = &scratch->packet;
   const int ingress = direction == POLICY_INGRESS;
   struct outcome o = {.ifindex = skb->ifindex, .direction = (__u8)direction, .rule = POLICY_NO_RULE};
   if (p->flags & PACKET_NEIGHBOUR) return PASS;
@@ -146,7 +145,8 @@ static __always_inline int host(struct __sk_buff *skb, struct policy_endpoint *e
   if (ingress && !is_nodes(&p->destination) && !is_group(p)) return PASS;
   if (!ingress && !is_nodes(&p->source)) return PASS;
   if (!ingress && !is_from_own_node(skb)) e->egress_set = 0;
-  return track(skb, e, p, &nobody, &o);
+  scratch->client.identity = 0; /* known to its pod's policy; here it is the node */
+  return track(skb, scratch, &o);
 }
 
 /* tc ingress of an uplink under HostPolicy. */
@@ -161,7 +161,7 @@ int policy_enter(struct __sk_buff *skb) {
   o.reason = (__u8)parse_frame(skb, e, 0, p);
   if (o.reason == POLICY_REASON_NEIGHBOUR || o.reason == POLICY_REASON_UNKNOWN_ETHERTYPE) return PASS;
   if (o.reason) return conclude(skb, e, p, &o);
-  return host(skb, e, p, POLICY_INGRESS);
+  return host(skb, scratch, POLICY_INGRESS);
 }
 
 /* tc egress of every device that is no pod's: verdicts that waited for address translation, and the node's own traffic. */
@@ -179,22 +179,21 @@ int policy_leave(struct __sk_buff *skb) {
   if (o.reason == POLICY_REASON_NEIGHBOUR || (o.reason == POLICY_REASON_UNKNOWN_ETHERTYPE && !waiting)) return PASS;
   if (o.reason) return conclude(skb, e, p, &o);
   if (waiting) {
-    struct client client = {};
-    if (redeem(skb, p, &client)) return DROP;
+    if (redeem(skb, p, &scratch->sender, &scratch->client)) return DROP;
     if (!(e->flags & POLICY_BRIDGE)) clear_ticket(skb);
   }
-  return e->flags & POLICY_HOST ? host(skb, e, p, POLICY_EGRESS) : PASS;
+  return e->flags & POLICY_HOST ? host(skb, scratch, POLICY_EGRESS) : PASS;
 }
 
 /* Verdicts that waited and end in a socket of the node. The packet begins with its IP header; 1 lets it pass. */
 SEC("cgroup_skb/ingress")
 int policy_deliver(struct __sk_buff *skb) {
   if (!ticket_of(skb)) return 1;
-  const struct policy_endpoint nowhere = {.flags = POLICY_NO_L2};
+  struct policy_endpoint e = {.flags = POLICY_NO_L2};
   struct packet p = {};
   struct client client = {};
-  if (parse_frame(skb, &nowhere, 0, &p)) return 0;
-  return redeem(skb, &p, &client) == 0;
+  if (parse_frame(skb, &e, 0, &p)) return 0;
+  return redeem(skb, &p, &e, &client) == 0;
 }
 
 /* The hosts' deny list before anything else, for floods. */

@@ -63,12 +63,11 @@ static __noinline int resolve_fragment(struct packet *p, __u32 scope) {
 }
 
 /* The connection that an ICMP error quotes a packet of: that packet went the other way. */
-static __noinline int is_related(struct __sk_buff *skb, const struct packet *p, __u32 scope, int to_endpoint) {
-  struct packet quoted = {};
-  if (parse_quoted(skb, p->transport + 8, p->flags & PACKET_V4, &quoted)) return 0;
-  struct policy_connection_key key;
-  connection_key(&key, scope, &quoted, !to_endpoint);
-  const struct policy_connection *connection = bpf_map_lookup_elem(&connections, &key);
+static __always_inline int is_related(struct __sk_buff *skb, struct scratch *s, __u32 scope, int to_endpoint) {
+  __builtin_memset(&s->quoted, 0, sizeof(s->quoted));
+  if (parse_quoted(skb, s->packet.transport + 8, s->packet.flags & PACKET_V4, &s->quoted)) return 0;
+  connection_key(&s->key, scope, &s->quoted, !to_endpoint);
+  const struct policy_connection *connection = bpf_map_lookup_elem(&connections, &s->key);
   return connection && connection->state != POLICY_CONNECTION_DEFERRED;
 }
 

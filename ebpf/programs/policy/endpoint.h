@@ -5,31 +5,49 @@
 
 enum { ENDPOINT_NONE = 0, ENDPOINT_FOUND = 1, ENDPOINT_TORN = 2 };
 
+struct client { /* who sent a packet that carries a ticket */
+  __u32 ifindex;
+  __u32 identity; /* 0: no ticket */
+  struct policy_address address;
+};
+
 /* The tc programs' larger variables: the stack of 512 bytes is for the functions that they call. They run with softirqs
  * off and do not nest, so that one of each a CPU is enough; policy_deliver may be interrupted by them and has its own. */
 struct scratch {
   struct policy_endpoint endpoint;
+  struct policy_endpoint sender; /* of a packet with a ticket */
   struct packet packet;
+  struct packet quoted; /* by an ICMP error */
+  struct client client;
+  struct policy_connection_key key;
 };
 ARRAY(scratches, struct scratch, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 
 static __always_inline struct scratch *get_scratch(void) {
   const __u32 zero = 0;
   struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
-  if (scratch) __builtin_memset(&scratch->packet, 0, sizeof(scratch->packet));
+  if (!scratch) return 0;
+  __builtin_memset(&scratch->packet, 0, sizeof(scratch->packet));
+  scratch->client.ifindex = scratch->client.identity = 0;
   return scratch;
 }
 
-/* Copies the element once. A hash element that is replaced may be recycled under a reader's eyes: then the versions at
- * its ends differ, or it says that it belongs to another device. */
+/* Copies the element. One that is replaced may be recycled under a reader's eyes: then the sequence is odd or moved on,
+ * and readings are repeated until two of them say the same. */
 static __always_inline int read_endpoint(__u32 ifindex, __u32 kind, struct policy_endpoint *to) {
-  for (int attempt = 0; attempt < 2; attempt++) {
+  __u64 last = ~0ULL;
+  for (int reading = 0; reading < MOST_READINGS; reading++) {
+    const __u32 before = publication_sequence();
     const struct policy_endpoint *element = bpf_map_lookup_elem(&endpoints, &ifindex);
-    if (!element) return ENDPOINT_NONE;
-    *to = *(const volatile struct policy_endpoint *)element;
-    if (to->version != to->version_end) continue;
-    if (to->flags & POLICY_POD && to->id != ifindex) continue;
-    return to->flags & kind ? ENDPOINT_FOUND : ENDPOINT_NONE;
+    __u64 version = 0;
+    if (element) {
+      *to = *(const volatile struct policy_endpoint *)element;
+      version = to->version;
+      if (version != to->version_end || (to->flags & POLICY_POD && to->id != ifindex)) continue;
+    }
+    if (version == last || (!(before & 1) && before == publication_sequence()))
+      return element && to->flags & kind ? ENDPOINT_FOUND : ENDPOINT_NONE;
+    last = version;
   }
   return ENDPOINT_TORN;
 }

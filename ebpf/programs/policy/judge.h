@@ -112,8 +112,7 @@ static __always_inline __u32 judge(__u32 set, __u32 set_flags, __u32 identity, _
   return POLICY_NO_RULE;
 }
 
-/* Which identity an address has in an endpoint's epoch. */
-static __always_inline __u32 identity_of(const struct policy_address *address, __u32 epoch) {
+static __always_inline __u32 read_identity(const struct policy_address *address, __u32 epoch) {
   const struct policy_location *location = bpf_map_lookup_elem(&addresses, address);
   if (!location) {
     struct policy_prefix key = {.length = 128, .address = *address};
@@ -121,4 +120,16 @@ static __always_inline __u32 identity_of(const struct policy_address *address, _
     if (!location) return POLICY_WORLD;
   }
   return (__s32)(location->epoch - epoch) <= 0 ? location->identity : location->previous;
+}
+
+/* Which identity an address has in an endpoint's epoch. */
+static __always_inline __u32 identity_of(const struct policy_address *address, __u32 epoch) {
+  __u32 last = 0, identity = 0;
+  for (int reading = 0; reading < MOST_READINGS; reading++) {
+    const __u32 before = publication_sequence();
+    identity = read_identity(address, epoch);
+    if (identity == last || (!(before & 1) && before == publication_sequence())) break;
+    last = identity;
+  }
+  return identity;
 }

@@ -44,6 +44,14 @@ ARRAY(drops, struct policy_count, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * POLICY_REASONS)
 ARRAY(event_state, struct policy_event_state, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct policy_publication);
+} publication SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
   __uint(max_entries, 256 * 1024);
 } events SEC(".maps");
@@ -62,6 +70,14 @@ const volatile __u64 short_idle_ns = 60ULL * 1000000000;  /* no reply yet, or cl
 static __always_inline __u64 clock_now(void) {
   return coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
 }
+
+/* Even and unchanged: what was read between two calls are whole elements. */
+static __always_inline __u32 publication_sequence(void) {
+  const __u32 zero = 0;
+  const struct policy_publication *now = bpf_map_lookup_elem(&publication, &zero);
+  return now ? *(const volatile __u32 *)&now->sequence : 0;
+}
+enum { MOST_READINGS = 4 }; /* while elements are replaced: until two of them agree */
 
 /* A token bucket in one word: `*spent` is the time up to which tokens are used. Races lose or grant single tokens. */
 static __always_inline int take_token(__u64 *spent, __u64 now, __u64 interval, __u64 burst) {

@@ -8,12 +8,6 @@ enum { PASS = -1, DROP = 2 }; /* TCX_NEXT and TC_ACT_UNSPEC, TCX_DROP and TC_ACT
 /* `translated` of a connection. */
 enum { JUDGED_AS_SENT = 0, JUDGED_BEHIND_NAT = 1, ADDRESS_CHANGED = 2 };
 
-struct client { /* who sent a packet that carries a ticket */
-  __u32 ifindex;
-  __u32 identity; /* 0: no ticket */
-  struct policy_address address;
-};
-
 static __always_inline __u32 verdict_reason(__u32 verdict) {
   const __u32 no_rule = (verdict & VERDICT_RULE) == POLICY_NO_RULE;
   if (verdict & VERDICT_ACCEPT) return no_rule ? POLICY_REASON_DEFAULT : POLICY_REASON_RULE;
