@@ -48,7 +48,7 @@ struct Context {
   Tokens tokens;
   Operators operators;  // by certificate serial
   EventLog events;
-  NonceTable nonces;
+  Nonces nonces;
   io::RateLimiter strangers, renewals;
   ServiceCounters counters;
   std::size_t watchers = 0;

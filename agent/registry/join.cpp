@@ -20,15 +20,12 @@ Error bad_token(std::string message) {
   return error;
 }
 
-// The public key of a CSR that also signed the nonce for this purpose.
-Result<std::string> proven_key(Context& context, const char* purpose, const std::string& nonce, const std::string& csr,
-                               const std::string& signature) {
-  if (!context.nonces.consume(nonce, std::chrono::steady_clock::now())) {
-    Error error = fail(Code::unauthenticated, "the nonce is not known, was used or has ended")
-                      .with_hint("ask POST /v1/nonce for a new one and sign that");
-    error.field = "nonce";
-    return error;
-  }
+// The public key of a CSR that also signed the nonce for this purpose. The nonce is not used up yet: the caller does
+// that, without a wait in between, once it knows that the key is somebody's.
+Result<std::string> proven_key(const Context& context, const char* purpose, const std::string& nonce,
+                               const std::string& csr, const std::string& signature) {
+  const Result<> good = context.nonces.check(nonce, std::chrono::steady_clock::now());
+  if (good.has_error()) return good.error();
   Result<std::string> key = io::csr_public_key(csr);
   if (key.has_error()) {
     Error error = std::move(key).error().within("the certificate request is not usable");
@@ -46,6 +43,10 @@ Result<std::string> proven_key(Context& context, const char* purpose, const std:
     return error;
   }
   return key;
+}
+
+Result<> use_up(Context& context, const std::string& nonce) {
+  return context.nonces.consume(nonce, std::chrono::steady_clock::now());
 }
 
 // Issues to the node and notes it in the record, which the caller saves.
@@ -74,21 +75,31 @@ struct Joining {
   bool added = false, changed = false, clone = false;
 };
 
+// `token` is null when there is none of that id; the same time passes then.
+std::optional<Error> why_not(const TokenRecord* token, std::string_view secret_sha256) {
+  const std::string nothing(32, '\0');
+  const bool fits = io::constant_time_equal(token == nullptr ? nothing : token->secret_sha256, secret_sha256);
+  if (token == nullptr || !fits) return bad_token("the join token is not valid");
+  if (token->revoked) return bad_token("the join token was revoked");
+  return std::nullopt;
+}
+
+// Whether one more node can join by it.
+std::optional<Error> why_no_more(const TokenRecord& token, WallTime now) {
+  if (token.expires <= now)
+    return bad_token(fmt::format("the join token expired at {}", format_rfc3339(token.expires)));
+  if (token.used >= token.uses)
+    return bad_token(fmt::format("the join token was used {} times, which is all", token.used));
+  return std::nullopt;
+}
+
 Result<TokenRecord> checked_token(Database& database, const Joining& in, bool already_joined_by_it) {
   Result<std::optional<TokenRecord>> found = find_token(database, in.token_id);
   if (found.has_error()) return std::move(found).error();
-  if (!*found || !io::constant_time_equal((*found)->secret_sha256, in.secret_sha256)) {
-    return bad_token("the join token is not valid");
-  }
-  TokenRecord& token = **found;
-  if (token.revoked) return bad_token("the join token was revoked");
-  if (already_joined_by_it) return std::move(token);
-  if (token.expires <= in.now) {
-    return bad_token(fmt::format("the join token expired at {}", format_rfc3339(token.expires)));
-  }
-  if (token.used >= token.uses)
-    return bad_token(fmt::format("the join token was used {} times, which is all", token.used));
-  return std::move(token);
+  std::optional<Error> refused = why_not(*found ? &**found : nullptr, in.secret_sha256);
+  if (!refused && !already_joined_by_it) refused = why_no_more(**found, in.now);
+  if (refused) return *std::move(refused);
+  return **std::move(found);
 }
 
 // One transaction: the use of the token is taken if and only if the node is there.
@@ -156,21 +167,24 @@ Result<std::shared_ptr<Joining>> read_join(Context& context, const io::HttpReque
     return bad_token("the join token is not of the form ID.SECRET");
   joining->token_id = in.token().substr(0, dot);
   joining->secret_sha256 = io::sha256(std::string_view(in.token()).substr(dot + 1));
-  // The cheap look first: a stranger without a token must not cost signatures. The same time passes for an id that is
-  // not known. What counts is the look inside the transaction.
+  joining->now = context.now();
+  // The cheap look first: a stranger without a token must cost neither signatures nor room for a nonce. What counts is
+  // the look inside the transaction.
   const auto known = context.tokens.find(joining->token_id);
-  const std::string nothing(32, '\0');
-  const bool matches = io::constant_time_equal(known == context.tokens.end() ? nothing : known->second.secret_sha256,
-                                               joining->secret_sha256);
-  if (!matches) return bad_token("the join token is not valid");
+  const TokenRecord* token = known == context.tokens.end() ? nullptr : &known->second;
+  if (std::optional<Error> refused = why_not(token, joining->secret_sha256)) return *std::move(refused);
   Result<std::string> key = proven_key(context, "join", in.nonce(), in.csr_der(), in.signature());
   if (key.has_error()) return std::move(key).error();
-  joining->speaker = std::move(*speaker);
   joining->node_id = io::node_id_of(*key);
+  const NodeRecord* node = context.nodes.find(joining->node_id);
+  if (node == nullptr || node->token_id != joining->token_id) {
+    if (std::optional<Error> refused = why_no_more(*token, joining->now)) return *std::move(refused);
+  }
+  if (const Result<> used = use_up(context, in.nonce()); used.has_error()) return used.error();
+  joining->speaker = std::move(*speaker);
   joining->key = std::move(*key);
   joining->hostname = in.hostname();
   joining->labels = encode_labels(*labels);
-  joining->now = context.now();
   joining->lifetime = context.options.certificate_lifetime;
   joining->issuer = context.authorities.issuer();
   return joining;
@@ -260,10 +274,8 @@ Result<> check_expired(const Context& context, const std::string& der, const std
 }  // namespace
 
 Answer<v1::NonceResponse> issue_nonce(Context& context, io::HttpRequest& /*request*/) {
-  Result<std::string> nonce = context.nonces.issue(std::chrono::steady_clock::now());
-  if (nonce.has_error()) co_return std::move(nonce).error();
   v1::NonceResponse out;
-  out.set_nonce(std::move(*nonce));
+  out.set_nonce(context.nonces.issue(std::chrono::steady_clock::now()));
   set_time(out.mutable_server_time(), context.now());
   set_time(out.mutable_expires(), context.now() + context.nonces.lifetime());
   co_return out;
@@ -300,6 +312,7 @@ Answer<v1::CertificateResponse> renew(Context& context, io::HttpRequest& request
   job->node_id = parameter(request, "id");
   if (io::node_id_of(*key) != job->node_id)
     co_return invalid("csrDer", "the request is for another key than the node's");
+  if (const Result<> used = use_up(context, in.nonce()); used.has_error()) co_return used.error();
   job->key = std::move(*key);
   ++context.counters.renewals;
   co_return co_await reissue(context, std::move(job));
@@ -316,6 +329,7 @@ Answer<v1::CertificateResponse> rejoin(Context& context, io::HttpRequest& reques
   job->node_id = io::node_id_of(*key);
   const Result<> checked = check_expired(context, in.expired_certificate_der(), *key, job->node_id);
   if (checked.has_error()) co_return checked.error();
+  if (const Result<> used = use_up(context, in.nonce()); used.has_error()) co_return used.error();
   job->key = std::move(*key);
   job->speaker = std::move(*speaker);
   ++context.counters.rejoins;

@@ -75,7 +75,7 @@ std::string render_metrics(const Context& context, const ServerView& server) {
   text.one("bad_requests_total", "counter", "Requests that were no good HTTP.", server.bad_requests);
   text.one("timeouts_total", "counter", "Connections ended by a time-out.", server.timeouts);
   text.one("watchers", "gauge", "Open watches.", context.watchers);
-  text.one("nonces", "gauge", "Nonces that wait for their use.", context.nonces.size());
+  text.one("used_nonces", "gauge", "Used nonces that have not ended yet.", context.nonces.used());
   const WriterCounters writer = context.writer.counters();
   text.one("commits_total", "counter", "Transactions.", writer.commits);
   text.one("commits_failed_total", "counter", "Transactions that failed as a whole.", writer.failed_commits);

@@ -3,13 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "agent/registry/nonce.hpp"
 #include "tests/harness/catch.hpp"
 
 using omnitide::registry::Labels;
-using omnitide::registry::NonceTable;
 using omnitide::registry::Selector;
-using namespace std::chrono_literals;
 
 TEST_CASE("selectors choose by Kubernetes' rules") {
   const Labels labels{{"site", "lab"}, {"tier", "edge"}, {"omnitide.io/gpu", ""}};
@@ -84,21 +81,4 @@ TEST_CASE("labels are checked, encoded and merged: agent before token before reg
   const Labels labels{{"a", "1"}, {"b", ""}};
   CHECK(decode_labels(encode_labels(labels)) == labels);
   CHECK(effective_labels("a=1\nb=1\nc=1\n", "b=2\nc=2\n", "c=3\n") == Labels{{"a", "1"}, {"b", "2"}, {"c", "3"}});
-}
-
-TEST_CASE("a nonce serves once, within its time, and the table is bounded") {
-  const auto begin = std::chrono::steady_clock::now();
-  NonceTable table(60s, 3);
-  const std::string first = table.issue(begin).value(), second = table.issue(begin + 1s).value();
-  CHECK(first.size() == 32);
-  CHECK(first != second);
-  CHECK(table.consume(first, begin + 2s));
-  CHECK_FALSE(table.consume(first, begin + 2s));
-  CHECK_FALSE(table.consume(second, begin + 61s));
-  CHECK_FALSE(table.consume("", begin));
-  CHECK_FALSE(table.consume(std::string(32, 'x'), begin));
-  for (int i = 0; i < 3; ++i)
-    CHECK(table.issue(begin + 62s).has_value());
-  CHECK(table.issue(begin + 62s).error().code == omnitide::Code::resource_exhausted);
-  CHECK(table.issue(begin + 123s).has_value());
 }
