@@ -13,6 +13,10 @@ namespace {
 constexpr std::size_t kNonces = 65'536, kAddresses = 65'536;
 constexpr double kNoLimit = 1e9;
 
+io::RateLimiter limiter(double rate, double burst) {
+  return rate > 0 ? io::RateLimiter(rate, burst, kAddresses) : io::RateLimiter(kNoLimit, kNoLimit, kAddresses);
+}
+
 }  // namespace
 
 Result<Snapshot> load_snapshot(Database& database) {
@@ -41,8 +45,8 @@ Context::Context(boost::asio::io_context& io, Options opts, Database write, Data
       run(static_cast<std::int64_t>(random_u64() >> 1U)),
       events(io, options.event_log),
       nonces(options.nonce_lifetime, kNonces),
-      strangers(options.stranger_rate > 0 ? options.stranger_rate : kNoLimit,
-                options.stranger_rate > 0 ? options.stranger_burst : kNoLimit, kAddresses),
+      strangers(limiter(options.stranger_rate, options.stranger_burst)),
+      by_node(limiter(options.node_rate, options.node_burst)),
       renewals(options.renewals_per_second, options.renewals_per_second, 1),
       writer(io, std::move(write), options.write_queue),
       reader(io, std::move(read), 256, false) {}

@@ -49,7 +49,9 @@ struct Context {
   Operators operators;  // by certificate serial
   EventLog events;
   Nonces nonces;
-  io::RateLimiter strangers, renewals;
+  io::RateLimiter strangers;  // by Peer::holder
+  io::RateLimiter by_node;    // who shows a node's certificate has a budget of its own, whatever its neighbours do
+  io::RateLimiter renewals;
   ServiceCounters counters;
   std::size_t watchers = 0;
   bool backup_running = false;

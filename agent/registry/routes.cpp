@@ -36,14 +36,29 @@ io::Handler handler(Context& context, Plain function) {
   };
 }
 
-// Anyone may ask, but not more often than the rate.
-io::Guard stranger(Context& context) {
-  return [&context](const io::HttpRequest& request) -> std::optional<io::HttpResponse> {
-    const auto wait = context.strangers.refuse(request.peer->holder, std::chrono::steady_clock::now());
-    if (!wait) return std::nullopt;
-    ++context.counters.rate_limited;
-    const auto seconds = std::chrono::ceil<std::chrono::seconds>(*wait);
-    return counted(context, refuse(fail(Code::resource_exhausted, "too many requests from this address"), seconds));
+// Not more often than the rate: a node by its name, anybody else by address.
+std::optional<io::HttpResponse> too_often(Context& context, const io::HttpRequest& request) {
+  const auto& certificate = request.peer->certificate;
+  const bool node = certificate && certificate->organizational_unit == "node";
+  io::RateLimiter& limiter = node ? context.by_node : context.strangers;
+  const auto wait =
+      limiter.refuse(node ? certificate->common_name : request.peer->holder, std::chrono::steady_clock::now());
+  if (!wait) return std::nullopt;
+  ++context.counters.rate_limited;
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(*wait);
+  return counted(context, refuse(fail(Code::resource_exhausted,
+                                      node ? "too many requests of this node" : "too many requests from this address"),
+                                 seconds));
+}
+
+io::Guard limited(Context& context) {
+  return [&context](const io::HttpRequest& request) { return too_often(context, request); };
+}
+
+io::Guard limited(Context& context, io::Guard guard) {
+  return [&context, guard = std::move(guard)](const io::HttpRequest& request) {
+    std::optional<io::HttpResponse> refused = guard(request);
+    return refused ? std::move(refused) : too_often(context, request);
   };
 }
 
@@ -139,7 +154,7 @@ Error no_such_node(std::string_view node_id) {
 
 std::vector<io::Route> main_routes(Context& context, View view) {
   Context& c = context;
-  const io::Guard anyone = stranger(c);
+  const io::Guard anyone = limited(c);
   const io::Guard node = guarded_by(c, why_not_node);
   const io::Guard by_operator = guarded_by(c, why_not_operator);
   std::vector<io::Route> routes{
@@ -148,7 +163,7 @@ std::vector<io::Route> main_routes(Context& context, View view) {
       {"POST", "/v1/rejoin", handler(c, rejoin), kMedium, anyone},
       {"POST", "/v1/nodes/{id}/heartbeat", handler(c, heartbeat), kSmall, node},
       {"PUT", "/v1/nodes/{id}", handler(c, put_node), kFacts, node},
-      {"POST", "/v1/nodes/{id}/renew", handler(c, renew), kMedium, node},
+      {"POST", "/v1/nodes/{id}/renew", handler(c, renew), kMedium, limited(c, node)},
       {"GET", "/v1/nodes", handler(c, list_nodes), kSmall, by_operator},
       {"GET", "/v1/nodes:watch", handler(c, watch_nodes), kSmall, by_operator},
       {"GET", "/v1/nodes/{id}", handler(c, show_node), kSmall, by_operator},

@@ -259,6 +259,31 @@ TEST_CASE("a stranger is limited: by rate, by size, before the body is read") {
   }
 }
 
+TEST_CASE("a node renews whatever the strangers beside it do, by a budget of its own") {
+  ControlPlane plane([](registry::Options& options) {
+    options.stranger_rate = 0.1;
+    options.stranger_burst = 3;
+    options.node_rate = 0.1;
+    options.node_burst = 4;
+  });
+  Device device(plane);
+  device.join(plane.token());  // two of the address's three requests
+  Caller stranger = plane.caller();
+  CHECK(stranger.call("POST", "/v1/nonce").status() == 200);
+  CHECK(stranger.call("POST", "/v1/nonce").status() == 429);
+  const auto renew = [](Device& node) {
+    const Reply asked = node.connection().call("POST", "/v1/nonce");
+    if (asked.status() != 200) return asked.status();
+    v1::RenewRequest request;
+    node.prove_by(request, "renew", asked.as<v1::NonceResponse>().nonce());
+    return node.connection().call("POST", "/v1/nodes/" + node.id + "/renew", &request).status();
+  };
+  CHECK(renew(device) == 200);
+  CHECK(renew(device) == 200);
+  CHECK(renew(device) == 429);
+  CHECK(device.heartbeat().status() == 200);
+}
+
 TEST_CASE("all addresses of an IPv6 /64 share one rate, and its neighbour has another") {
   in_network_namespace([] {
     set_up(1);  // lo
