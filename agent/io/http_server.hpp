@@ -39,6 +39,7 @@ struct ServerLimits {
   std::chrono::milliseconds body_timeout{30'000};
   std::chrono::milliseconds write_timeout{30'000};
   std::chrono::milliseconds idle_timeout{75'000};
+  std::optional<std::chrono::milliseconds> anonymous_idle_timeout{};  // without a client certificate; else as above
 };
 
 struct ServerCounters {

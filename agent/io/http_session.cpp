@@ -113,10 +113,12 @@ asio::awaitable<void> HttpSession::run() {
     }
     peer_->certificate = stream_.peer_certificate();
   }
+  const ServerLimits& limits = shared_.limits;
   while (!shared_.stopping) {
     busy_ = false;
     if (carry_.empty()) {
-      set_deadline(shared_.limits.idle_timeout);
+      set_deadline(peer_->certificate ? limits.idle_timeout
+                                      : limits.anonymous_idle_timeout.value_or(limits.idle_timeout));
       if ((co_await stream_.wait_readable()).has_error()) break;
     }
     busy_ = true;

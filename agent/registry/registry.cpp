@@ -78,6 +78,7 @@ class Registry::Impl {
     limits.connections = options.connections;
     limits.connections_per_address = options.connections_per_address;
     // A node speaks once an interval on a connection that it keeps.
+    limits.anonymous_idle_timeout = options.stranger_idle;
     limits.idle_timeout = std::max<std::chrono::milliseconds>(limits.idle_timeout, 3 * context_->heartbeat_interval());
     // The guard refuses nothing: it keeps the context alive as long as a connection may use it.
     const auto keep = [context = context_](const io::HttpRequest&) -> std::optional<io::HttpResponse> { return {}; };

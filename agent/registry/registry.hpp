@@ -31,6 +31,8 @@ struct Options {
 
   double stranger_rate = 20, stranger_burst = 100;  // nonce, join, rejoin a second and address (IPv6: /64); 0: no limit
   double node_rate = 1, node_burst = 20;  // nonce and renewal a second and node, by its certificate; 0: no limit
+  // After that an idle connection without a certificate ends: longer than a node that waits for approval is silent.
+  std::chrono::milliseconds stranger_idle = std::chrono::seconds(15);
   std::size_t connections = 16'384, connections_per_address = 4096;  // IPv6: per /64; 0: no limit of its own
   std::size_t write_queue = 4096;                                    // changes that wait; beyond it 429
   std::size_t restore_limit = 512U << 20U;                           // bytes of a backup sent to /v1/restore

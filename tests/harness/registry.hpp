@@ -166,6 +166,14 @@ class Plane {
     const auto certificates = must(io::certificates_from_pem(must(read_file(stem + ".crt"))));
     return caller(certificates.front(), must(io::PrivateKey::from_pem(must(read_file(stem + ".key")))));
   }
+  // A value of /metrics; `name` without "omnitide_registry_".
+  std::uint64_t metric(const std::string& name) {
+    const std::string text = admin().call("GET", "/metrics").http.body, wanted = "\nomnitide_registry_" + name + " ";
+    const std::size_t at = text.find(wanted);
+    if (at == std::string::npos) throw std::runtime_error("there is no metric " + name);
+    const std::size_t begin = at + wanted.size();
+    return parse_number<std::uint64_t>(text.substr(begin, text.find('\n', begin) - begin)).value();
+  }
   // "ID.SECRET" of a new token.
   std::string token(const v1::CreateTokenRequest& request) {
     const v1::Token made = admin().call("POST", "/v1/tokens", &request).as<v1::Token>();

@@ -284,6 +284,23 @@ TEST_CASE("a node renews whatever the strangers beside it do, by a budget of its
   CHECK(device.heartbeat().status() == 200);
 }
 
+TEST_CASE("an idle connection of nobody in particular ends soon, a node's stays for its next heartbeat") {
+  ControlPlane plane([](registry::Options& options) { options.stranger_idle = 1s; });
+  Device device(plane);
+  device.join(plane.token());
+  CHECK(device.heartbeat().status() == 200);
+  Caller stranger = plane.caller();
+  CHECK(stranger.call("POST", "/v1/nonce").status() == 200);
+  plane.loop.restart();
+  plane.loop.run_for(100ms);                // what the test itself has closed
+  CHECK(plane.metric("connections") == 3);  // with the one that asks
+  plane.loop.restart();
+  plane.loop.run_for(2s);
+  CHECK(plane.metric("connections") == 2);
+  CHECK(device.heartbeat().status() == 200);
+  CHECK(plane.metric("timeouts_total") == 0);  // idle is no fault
+}
+
 TEST_CASE("all addresses of an IPv6 /64 share one rate, and its neighbour has another") {
   in_network_namespace([] {
     set_up(1);  // lo
