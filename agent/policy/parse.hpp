@@ -15,11 +15,11 @@ namespace omnitide::policy {
 // What is wrong, or worth a word, about an object or a file.
 struct Fault {
   std::string file;
-  std::uint32_t line = 0;     // 1-based; 0: the file as a whole
-  std::string object;         // "NetworkPolicy shop/web"; empty: the file
-  std::string field;          // "spec.ingress[0].ports[1].endPort"; empty: the object as a whole
-  std::string message, hint;  // sentences without a full stop; `hint` says what to do and may be empty
-  bool applied = false;       // a remark only: the object holds all the same
+  std::uint32_t line = 0;         // 1-based; 0: the file as a whole
+  std::string object{};           // "NetworkPolicy shop/web"; empty: the file
+  std::string field{};            // "spec.ingress[0].ports[1].endPort"; empty: the object as a whole
+  std::string message{}, hint{};  // sentences without a full stop; `hint` says what to do and may be empty
+  bool applied = false;           // a remark only: the object holds all the same
   bool operator==(const Fault&) const = default;
   // "web.yaml:12: NetworkPolicy shop/web: spec.ingress[0]: message (hint)", on one line and safe to print.
   [[nodiscard]] std::string text() const;
