@@ -14,6 +14,7 @@ enum policy_limits {
   POLICY_SUMMARY_WORDS = 4,   /* 64-bit words of a row's summary */
   POLICY_ROW_WORDS = 256,     /* 64-bit words of a row: 16384 rules a set */
   POLICY_TICKETS = 16384,     /* a power of two */
+  POLICY_BUDGETS = 4096,      /* a power of two */
   POLICY_REASONS = 64,
 };
 
@@ -25,7 +26,10 @@ enum policy_identity {
 #define POLICY_POD_BIT 0x80000000u
 
 struct policy_address {
-  __u8 bytes[16];
+  union {
+    __u8 bytes[16];
+    __u32 words[4]; /* so that it is copied by words */
+  };
 };
 
 /* endpoints: hash, key __u32 ifindex. Read once a packet; replacing the element publishes a policy. An element that is
@@ -192,7 +196,7 @@ struct policy_fragment {
   __u32 reserved;
 };
 
-/* budgets: LRU hash, key __u32 scope: how many connections an endpoint may still open. */
+/* budgets: array, index scope modulo POLICY_BUDGETS: how many connections an endpoint may still open. */
 struct policy_budget {
   __u64 tokens_ns; /* time already spent: a bucket counted in nanoseconds */
 };

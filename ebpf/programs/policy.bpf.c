@@ -78,7 +78,7 @@ static __always_inline int track(struct __sk_buff *skb, struct scratch *s, struc
   o->reason = 0;
   if (connection && !is_idle(connection, p->protocol, now))
     o->reason = (__u8)continue_connection(skb, e, p, &s->key, connection, o->direction, now);
-  if (!o->reason) open_connection(skb, e, p, &s->key, &s->client, o, now);
+  if (!o->reason) open_connection(skb, e, p, &s->key, connection, &s->client, o, now);
   return conclude(skb, e, p, o);
 }
 
@@ -207,7 +207,7 @@ int policy_xdp_deny(struct xdp_md *ctx) {
   if (type == bpf_htons(ETH_P_IP)) {
     map_v4(&key.address, *(const __u32 *)(const void *)(data + ETH_HLEN + 12));
   } else if (type == bpf_htons(ETH_P_IPV6) && data + ETH_HLEN + 40 <= end) {
-    __builtin_memcpy(&key.address, data + ETH_HLEN + 8, 16);
+    key.address = *(const struct policy_address *)(const void *)(data + ETH_HLEN + 8);
   } else {
     return XDP_PASS;
   }

@@ -35,13 +35,9 @@ static __always_inline void follow_tcp(struct policy_connection *connection, con
 }
 
 static __always_inline int within_budget(__u32 scope, __u64 now) {
-  struct policy_budget *budget = bpf_map_lookup_elem(&budgets, &scope);
-  if (!budget) {
-    const struct policy_budget fresh = {.tokens_ns = 0};
-    bpf_map_update_elem(&budgets, &scope, &fresh, BPF_NOEXIST);
-    return 1;
-  }
-  return take_token(&budget->tokens_ns, now, connection_interval_ns, connection_burst_ns);
+  const __u32 index = scope & (POLICY_BUDGETS - 1);
+  struct policy_budget *budget = bpf_map_lookup_elem(&budgets, &index);
+  return budget && take_token(&budget->tokens_ns, now, connection_interval_ns, connection_burst_ns);
 }
 
 /* The ports of a fragmented packet are known from its first fragment; a later one without is dropped. */

@@ -63,7 +63,7 @@ static __always_inline int parse_frame(struct __sk_buff *skb, const struct polic
   __u16 type = (__u16)skb->protocol;
   __u32 offset = 0;
   if (!(endpoint->flags & POLICY_NO_L2)) {
-    __u8 tag[4];
+    __u8 tag[4] ALIGNED;
     offset = ETH_HLEN;
     if (load(skb, 12, &type, 2)) return POLICY_REASON_TRUNCATED;
     for (int i = 0; i < MOST_TAGS; i++) {
@@ -75,7 +75,7 @@ static __always_inline int parse_frame(struct __sk_buff *skb, const struct polic
     if (type == bpf_htons(ETH_P_8021Q) || type == bpf_htons(ETH_P_8021AD)) return POLICY_REASON_VLAN_DEPTH;
   }
   if (type == bpf_htons(ETH_P_ARP)) {
-    __u8 head[28];
+    __u8 head[28] ALIGNED;
     if (load(skb, offset, head, 28)) return POLICY_REASON_TRUNCATED;
     if (!from || endpoint->flags & POLICY_ANY_SOURCE) return POLICY_REASON_NEIGHBOUR;
     __u32 sender;

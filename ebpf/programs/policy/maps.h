@@ -35,9 +35,9 @@ HASH(rules, struct policy_rule_key, struct policy_rule, BPF_MAP_TYPE_HASH, BPF_F
 HASH(connections, struct policy_connection_key, struct policy_connection, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(translations, struct policy_connection_key, struct policy_translation, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(fragments, struct policy_fragment_key, struct policy_fragment, BPF_MAP_TYPE_LRU_HASH, 0);
-HASH(budgets, __u32, struct policy_budget, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(deny, struct policy_prefix, __u32, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
 HASH(own, struct policy_address, __u32, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
+ARRAY(budgets, struct policy_budget, BPF_MAP_TYPE_ARRAY, POLICY_BUDGETS);
 ARRAY(tickets, struct policy_ticket, BPF_MAP_TYPE_ARRAY, POLICY_TICKETS);
 ARRAY(ticket_counter, __u32, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 ARRAY(drops, struct policy_count, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * POLICY_REASONS);
@@ -58,7 +58,7 @@ struct {
 
 const volatile __u32 mark_mask = 0x3fff0000; /* POLICY_TICKETS values beside 0 */
 const volatile __u32 mark_shift = 16;
-const volatile __u32 coarse_clock = 0; /* the kernel has bpf_ktime_get_coarse_ns (5.11) */
+const volatile __u32 coarse_clock = 1; /* 0 for a kernel without bpf_ktime_get_coarse_ns (before 5.11) */
 const volatile __u64 connection_interval_ns = 20000; /* one new connection of an endpoint each */
 const volatile __u64 connection_burst_ns = 20000ULL * 65536;
 const volatile __u64 event_interval_ns = 1000000; /* one event each, on each CPU */

@@ -38,30 +38,34 @@ struct packet {
 
 enum { FARTHEST_HEADER = 1024, MOST_EXTENSIONS = 8, MOST_TAGS = 2, MOST_OPTIONS = 40 };
 
+#define ALIGNED __attribute__((aligned(4)))
+
+/* `to` is aligned; whole words are copied as such, which packets of Ethernet are laid out for. */
 static __always_inline int load(struct __sk_buff *skb, __u32 offset, void *to, const __u32 size) {
   if (offset > FARTHEST_HEADER) return -1;
   const __u8 *data = (const __u8 *)(long)skb->data;
   const __u8 *end = (const __u8 *)(long)skb->data_end;
   if (data + offset + size <= end) {
-    __builtin_memcpy(to, data + offset, size);
+    const __u32 *from = (const __u32 *)(const void *)(data + offset);
+#pragma clang loop unroll(full)
+    for (__u32 i = 0; i < size / 4; i++) ((__u32 *)to)[i] = from[i];
+    if (size % 4 == 2) *(__u16 *)((__u8 *)to + (size & ~3u)) = *(const __u16 *)(const void *)(data + offset + (size & ~3u));
+    if (size == 1) *(__u8 *)to = data[offset];
     return 0;
   }
   return (int)bpf_skb_load_bytes(skb, offset, to, size);
 }
 
 static __always_inline int same_address(const struct policy_address *a, const struct policy_address *b) {
-  const __u64 *x = (const __u64 *)a->bytes, *y = (const __u64 *)b->bytes;
-  return x[0] == y[0] && x[1] == y[1];
+  return a->words[3] == b->words[3] && a->words[2] == b->words[2] && a->words[1] == b->words[1] && a->words[0] == b->words[0];
 }
 
 static __always_inline int is_mapped(const struct policy_address *address) {
-  const __u64 *word = (const __u64 *)address->bytes;
-  return word[0] == 0 && ((const __u32 *)address->bytes)[2] == bpf_htonl(0xffff);
+  return !(address->words[0] | address->words[1]) && address->words[2] == bpf_htonl(0xffff);
 }
 
 static __always_inline int is_unspecified(const struct policy_address *address) {
-  const __u64 *word = (const __u64 *)address->bytes;
-  return word[0] == 0 && word[1] == 0;
+  return !(address->words[0] | address->words[1] | address->words[2] | address->words[3]);
 }
 
 static __always_inline int is_link_local(const struct policy_address *address) {
@@ -69,17 +73,15 @@ static __always_inline int is_link_local(const struct policy_address *address) {
 }
 
 static __always_inline void map_v4(struct policy_address *address, __u32 v4) {
-  __u32 *word = (__u32 *)address->bytes;
-  word[0] = 0;
-  word[1] = 0;
-  word[2] = bpf_htonl(0xffff);
-  word[3] = v4;
+  address->words[0] = address->words[1] = 0;
+  address->words[2] = bpf_htonl(0xffff);
+  address->words[3] = v4;
 }
 
 /* Ports, flags and ICMP types; `available` bytes of the transport header belong to the packet. `inner`: of a packet that
  * an ICMP error quotes, of which eight bytes suffice. */
 static __always_inline int parse_transport(struct __sk_buff *skb, struct packet *p, int inner) {
-  __u8 head[14];
+  __u8 head[16] ALIGNED;
   const __u32 available = p->end - p->transport;
   __u32 needed = 8;
   if (p->protocol == PROTOCOL_TCP) needed = inner ? 8 : 20;
@@ -88,7 +90,7 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
   if (p->end < p->transport || available < needed)
     return p->flags & PACKET_FIRST_FRAGMENT ? POLICY_REASON_TINY_FRAGMENT : POLICY_REASON_TRUNCATED;
   if (p->protocol == PROTOCOL_TCP && !inner) {
-    if (load(skb, p->transport, head, 14)) return POLICY_REASON_TRUNCATED;
+    if (load(skb, p->transport, head, 16)) return POLICY_REASON_TRUNCATED;
     if ((head[12] >> 4) < 5) return POLICY_REASON_BAD_HEADER;
     p->tcp_flags = head[13];
   } else if (load(skb, p->transport, head, 8)) {
@@ -149,7 +151,7 @@ __noinline __u64 policy_walk_extensions(struct __sk_buff *skb, __u32 at, __u32 e
   __u32 flags = 0, id = 0;
   __u8 next = (__u8)first;
   for (int i = 0; i <= MOST_EXTENSIONS; i++) {
-    __u8 extension[8];
+    __u8 extension[8] ALIGNED;
     if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135 && next != 139 && next != 140)
       return at > FARTHEST_HEADER ? POLICY_REASON_TRUNCATED : walked(id, at, next, flags);
     if (i == MOST_EXTENSIONS || (next == 0 && i != 0)) return POLICY_REASON_EXTENSION_HEADERS;
@@ -174,7 +176,7 @@ __noinline __u64 policy_walk_extensions(struct __sk_buff *skb, __u32 at, __u32 e
 }
 
 static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct packet *p, int inner) {
-  __u8 head[20];
+  __u8 head[20] ALIGNED;
   if (load(skb, offset, head, 20)) return POLICY_REASON_TRUNCATED;
   const __u32 header = (__u32)(head[0] & 15) * 4;
   __u32 total = (__u32)(head[2] << 8 | head[3]);
@@ -201,7 +203,7 @@ static __always_inline int parse_v4(struct __sk_buff *skb, __u32 offset, struct 
 }
 
 static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct packet *p, int inner) {
-  __u8 head[40];
+  __u8 head[40] ALIGNED;
   if (load(skb, offset, head, 40)) return POLICY_REASON_TRUNCATED;
   if ((head[0] >> 4) != 6) return POLICY_REASON_BAD_HEADER;
   __u32 total = (__u32)(head[4] << 8 | head[5]) + 40;
@@ -209,8 +211,8 @@ static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct 
   if (!inner && offset + total > skb->len) return POLICY_REASON_TRUNCATED;
   p->end = offset + total;
   if (p->end > skb->len) p->end = skb->len;
-  __builtin_memcpy(&p->source, head + 8, 16);
-  __builtin_memcpy(&p->destination, head + 24, 16);
+  p->source = *(const struct policy_address *)(const void *)(head + 8);
+  p->destination = *(const struct policy_address *)(const void *)(head + 24);
   if (is_mapped(&p->source) || is_mapped(&p->destination)) return POLICY_REASON_BAD_HEADER;
   p->protocol = head[6];
   p->transport = offset + 40;
