@@ -24,11 +24,12 @@ const std::vector<std::string>& format_names() {
   return names;
 }
 
-// The names of discovery/sources/catalogue.hpp; a unit test of the daemon holds them against it.
+// The names of discovery/sources/catalogue.hpp and that of discovery/inventory/ebpf_source.hpp; a unit test of the
+// daemon holds them against those.
 const std::vector<std::string>& source_names() {
   static const std::vector<std::string> names{"cpu",     "memory", "smbios",      "edac",       "system",
                                               "runtime", "block",  "nvme",        "filesystem", "network",
-                                              "pci",     "usb",    "accelerator", "platform"};
+                                              "pci",     "usb",    "accelerator", "platform",   "ebpf"};
   return names;
 }
 
@@ -140,7 +141,7 @@ constexpr std::array kKeys{
         [](const Config& c) { return show(c.discovery.debounce); }},
     Key{"discovery.exclude_sources", "list of source names",
         "Sources that are not read: cpu, memory, smbios, edac, system, runtime, block, nvme, filesystem, network, pci, "
-        "usb, accelerator, platform.",
+        "usb, accelerator, platform, ebpf.",
         "[]", "[nvme, smbios]", false, false,
         [](Config& c, const Value& v, Problems& p) { read_words(v, source_names(), c.discovery.exclude_sources, p); },
         [](const Config& c) { return show(c.discovery.exclude_sources); }},

@@ -179,7 +179,7 @@ TEST_CASE("each type says what is wrong with a value") {
        "not above the cap)"},
       {"discovery: {exclude_sources: [cpus]}",
        "agent.yaml:1: discovery.exclude_sources[0]: \"cpus\" is not known (did you mean cpu? one of cpu, memory, "
-       "smbios, edac, system, runtime, block, nvme, filesystem, network, pci, usb, accelerator, platform)"},
+       "smbios, edac, system, runtime, block, nvme, filesystem, network, pci, usb, accelerator, platform, ebpf)"},
       {"discovery: {exclude_sources: cpu}",
        "agent.yaml:1: discovery.exclude_sources: is a value, not a list (give a list such as [cpu])"},
       {"log: {levels: {discover: debug}}",
