@@ -53,6 +53,31 @@ struct MetricsConfig {
   bool enabled = true;
 };
 
+enum class PolicyMode : std::uint8_t { off, audit, enforce };
+
+// Elements that the tables of network policy may hold; a policy that needs more is refused, and the last one stays.
+struct PolicyLimits {
+  std::uint32_t connections = 65'536;
+  std::uint32_t rules = 16'384;        // of one endpoint and direction
+  std::uint32_t total_rules = 65'536;  // of all endpoints together
+  std::uint32_t identities = 65'536;
+  std::uint32_t cidrs = 65'536;
+  std::uint32_t deny = 131'072;
+  std::uint32_t connection_rate = 20'000;  // new connections a second and pod
+};
+
+struct PolicyConfig {
+  PolicyMode mode = PolicyMode::off;
+  std::string directory = "/etc/omnitide/policy.d";
+  std::vector<std::string> interfaces;  // globs: closed from their first packet until a pod is found on them
+  bool interfaces_start_open = false;
+  std::string pin_dir = "/sys/fs/bpf/omnitide";
+  std::string cgroup_root;  // empty: found
+  std::uint32_t mark_mask = 0x3fff0000;
+  bool xdp_deny = false;
+  PolicyLimits limits;
+};
+
 // The reference registry inside the agent's process: for `./dev run` and single nodes.
 struct RegistryConfig {
   bool embedded = false;
@@ -74,6 +99,7 @@ struct Config {
   DiscoveryConfig discovery;
   HttpConfig http;
   MetricsConfig metrics;
+  PolicyConfig policy;
   RegistryConfig registry;
   LogConfig log;
   std::vector<std::string> files;  // what was read, in order

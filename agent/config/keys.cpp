@@ -35,6 +35,7 @@ const std::vector<std::string>& source_names() {
 
 Value show(bool value) { return Value::scalar(value ? "true" : "false"); }
 Value show(const std::string& value) { return Value::scalar(value, true); }
+Value show(std::uint32_t value) { return Value::scalar(std::to_string(value)); }
 Value show(milliseconds value) { return Value::scalar(format_duration(value)); }
 Value show(log::Level value) { return Value::scalar(std::string(log::name(value))); }
 Value show(const std::vector<std::string>& values) {
@@ -66,6 +67,28 @@ void set_format(Config& config, const Value& value, Problems& problems) {
   auto index = static_cast<std::size_t>(config.log.format);
   read_choice(value, format_names(), index, problems);
   config.log.format = static_cast<LogFormat>(index);
+}
+
+const std::vector<std::string>& mode_names() {
+  static const std::vector<std::string> names{"off", "audit", "enforce"};
+  return names;
+}
+
+const std::vector<std::string>& start_names() {
+  static const std::vector<std::string> names{"closed", "open"};
+  return names;
+}
+
+void set_policy_mode(Config& config, const Value& value, Problems& problems) {
+  auto index = static_cast<std::size_t>(config.policy.mode);
+  read_choice(value, mode_names(), index, problems);
+  config.policy.mode = static_cast<PolicyMode>(index);
+}
+
+void set_policy_start(Config& config, const Value& value, Problems& problems) {
+  std::size_t index = config.policy.interfaces_start_open ? 1 : 0;
+  read_choice(value, start_names(), index, problems);
+  config.policy.interfaces_start_open = index == 1;
 }
 
 void set_level(Config& config, const Value& value, Problems& problems) {
@@ -169,6 +192,62 @@ constexpr std::array kKeys{
     Key{"metrics.enabled", "boolean", "Metrics at /metrics.", "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.metrics.enabled, p); },
         [](const Config& c) { return show(c.metrics.enabled); }},
+    Key{"policy.mode", "off, audit or enforce",
+        "audit judges and reports and drops nothing. off leaves what is enforced as it is: `omnitide-agent policy "
+        "detach` takes it away.",
+        "\"off\"", "enforce", false, false, set_policy_mode,
+        [](const Config& c) { return Value::scalar(mode_names().at(static_cast<std::size_t>(c.policy.mode)), true); }},
+    Key{"policy.directory", kPathOrEmpty, "Files of Kubernetes objects and HostPolicy, YAML or JSON; watched.", "", "",
+        false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.policy.directory, p); },
+        [](const Config& c) { return show(c.policy.directory); }},
+    Key{"policy.interfaces", "list of device names, with * and ?",
+        "Devices that are judged from their first packet on, before a pod is known on them.", "[]", "[cali*, lxc*]",
+        false, false, [](Config& c, const Value& v, Problems& p) { read_device_names(v, c.policy.interfaces, p); },
+        [](const Config& c) { return show(c.policy.interfaces); }},
+    Key{"policy.interfaces_start", "closed or open", "What happens on such a device until a pod is known on it.",
+        "closed", "", false, false, set_policy_start,
+        [](const Config& c) { return Value::scalar(start_names().at(c.policy.interfaces_start_open ? 1 : 0)); }},
+    Key{"policy.pin_dir", kPath, "Where the policy in the kernel is pinned, so that it outlives the agent; in a bpffs.",
+        "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, false, kLongestPath, c.policy.pin_dir, p); },
+        [](const Config& c) { return show(c.policy.pin_dir); }},
+    Key{"policy.cgroup_root", kPathOrEmpty, "The root of cgroup v2. Empty: found among the mounts.", "",
+        "/sys/fs/cgroup", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.policy.cgroup_root, p); },
+        [](const Config& c) { return show(c.policy.cgroup_root); }},
+    Key{"policy.mark_mask", "hexadecimal mask",
+        "Bits of a packet's mark that may be used between a pod's device and address translation.", "\"0x3fff0000\"",
+        "", false, false, [](Config& c, const Value& v, Problems& p) { read_mark_mask(v, c.policy.mark_mask, p); },
+        [](const Config& c) { return Value::scalar(fmt::format("{:#x}", c.policy.mark_mask), true); }},
+    Key{"policy.xdp_deny", "boolean",
+        "Drop the HostPolicies' deny lists by XDP on the devices that they name. Attaching resets some network cards.",
+        "", "", false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.policy.xdp_deny, p); },
+        [](const Config& c) { return show(c.policy.xdp_deny); }},
+    Key{"policy.limits.connections", "1024 to 16777216", "Connections that are remembered; about 130 bytes each.", "",
+        "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 1024, 16777216, c.policy.limits.connections, p); },
+        [](const Config& c) { return show(c.policy.limits.connections); }},
+    Key{"policy.limits.rules", "1 to 16384", "Rules of one pod and direction.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 1, 16384, c.policy.limits.rules, p); },
+        [](const Config& c) { return show(c.policy.limits.rules); }},
+    Key{"policy.limits.total_rules", "64 to 4194304", "Rules of all pods of the node together.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 64, 4194304, c.policy.limits.total_rules, p); },
+        [](const Config& c) { return show(c.policy.limits.total_rules); }},
+    Key{"policy.limits.identities", "64 to 1048576", "Different kinds of peers: namespace and labels of pods, CIDRs.",
+        "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 64, 1048576, c.policy.limits.identities, p); },
+        [](const Config& c) { return show(c.policy.limits.identities); }},
+    Key{"policy.limits.cidrs", "64 to 1048576", "Different CIDRs in policies.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 64, 1048576, c.policy.limits.cidrs, p); },
+        [](const Config& c) { return show(c.policy.limits.cidrs); }},
+    Key{"policy.limits.deny", "64 to 4194304", "CIDRs in the deny lists of HostPolicies.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 64, 4194304, c.policy.limits.deny, p); },
+        [](const Config& c) { return show(c.policy.limits.deny); }},
+    Key{"policy.limits.connection_rate", "10 to 10000000",
+        "New connections a second that one pod may open or get; three seconds' worth at once.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_count(v, 10, 10000000, c.policy.limits.connection_rate, p); },
+        [](const Config& c) { return show(c.policy.limits.connection_rate); }},
     Key{"registry.embedded", "boolean", "The reference registry inside the agent: for trials and single nodes.", "", "",
         false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.registry.embedded, p); },
         [](const Config& c) { return show(c.registry.embedded); }},

@@ -17,13 +17,14 @@ struct Section {
   std::string_view name, help;
 };
 
-constexpr std::array<Section, 8> kSections{{
+constexpr std::array<Section, 9> kSections{{
     {"node", "Who this node is."},
     {"paths", "Where the agent keeps its files."},
     {"registration", "Joining and reporting to a control plane."},
     {"discovery", "Finding out what hardware this is."},
     {"http", "The HTTP server for health and metrics."},
     {"metrics", "What the agent measures."},
+    {"policy", "Network policy, enforced with eBPF: docs/policy.md."},
     {"registry", "The reference registry, embedded."},
     {"log", "What is logged, and how."},
 }};
@@ -92,6 +93,12 @@ void check_together(const Config& config, Problems& problems) {
       config.http.bearer_token_file.empty()) {
     problems.push_back({0, "http.listen", fmt::format("{} can be reached from other machines", config.http.listen),
                         "set http.web_config_file (TLS, authentication) or http.bearer_token_file"});
+  }
+  if (config.policy.limits.rules > config.policy.limits.total_rules) {
+    problems.push_back({0, "policy.limits.rules",
+                        fmt::format("{} is more than policy.limits.total_rules, {}", config.policy.limits.rules,
+                                    config.policy.limits.total_rules),
+                        "give a number that is not above the total"});
   }
   if (config.registry.embedded && config.http.enabled && config.registry.listen == config.http.listen &&
       !config.http.listen.ends_with(":0")) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <optional>
 
@@ -263,6 +264,53 @@ void read_words(const Value& value, std::span<const std::string> allowed, std::v
     }
   }
   out = std::move(read);
+}
+
+void read_count(const Value& value, std::uint32_t least, std::uint32_t most, std::uint32_t& out, Problems& problems) {
+  const std::string right = fmt::format("a whole number from {} to {}", least, most);
+  const auto text = scalar(value, right, problems);
+  if (!text) return;
+  const auto number = parse_number<std::uint32_t>(*text);
+  if (!number || *number < least || *number > most) {
+    add(problems, value, "", fmt::format("{} is not right", quote(*text)), "give " + right);
+  } else {
+    out = *number;
+  }
+}
+
+void read_device_names(const Value& value, std::vector<std::string>& out, Problems& problems) {
+  constexpr std::size_t kLongestName = 15;  // IFNAMSIZ without its end
+  if (!is_list(value, "a list such as [cali*]", problems)) return;
+  std::vector<std::string> read;
+  for (std::size_t i = 0; i < value.items.size(); ++i) {
+    const std::string field = fmt::format("[{}]", i);
+    const auto text = scalar(value.items[i], "a device's name, * and ? allowed", problems, field);
+    if (!text) continue;
+    if (text->empty() || text->size() > kLongestName || text->find_first_of("/ \t") != std::string_view::npos) {
+      add(problems, value.items[i], field, fmt::format("{} is no name of a network device", quote(*text)),
+          "at most 15 bytes, no slash and no space");
+    } else {
+      read.emplace_back(*text);
+    }
+  }
+  out = std::move(read);
+}
+
+void read_mark_mask(const Value& value, std::uint32_t& out, Problems& problems) {
+  constexpr std::uint32_t kKubeProxy = 0xc000;
+  const auto text = scalar(value, "a mask such as \"0x3fff0000\"", problems);
+  if (!text) return;
+  const auto mask = text->starts_with("0x") ? parse_number<std::uint32_t>(*text, 16) : std::nullopt;
+  const std::uint32_t low = mask ? *mask >> static_cast<unsigned>(std::countr_zero(*mask)) : 0;
+  if (!mask || std::popcount(*mask) < 4 || std::popcount(*mask) > 30 || (low & (low + 1)) != 0) {
+    add(problems, value, "", fmt::format("{} is no mask of 4 to 30 bits side by side", quote(*text)),
+        "give one such as \"0x3fff0000\"");
+  } else if ((*mask & kKubeProxy) != 0) {
+    add(problems, value, "", fmt::format("{} has bits that kube-proxy uses (0x4000, 0x8000)", quote(*text)),
+        "give one such as \"0x3fff0000\"");
+  } else {
+    out = *mask;
+  }
 }
 
 void read_choice(const Value& value, std::span<const std::string> allowed, std::size_t& out, Problems& problems) {

@@ -35,6 +35,12 @@ void read_words(const Value& value, std::span<const std::string> allowed, std::v
 void read_choice(const Value& value, std::span<const std::string> allowed, std::size_t& out, Problems& problems);
 // Kubernetes label syntax for keys and values.
 void read_labels(const Value& value, std::map<std::string, std::string>& out, Problems& problems);
+// A whole number between the two, both included.
+void read_count(const Value& value, std::uint32_t least, std::uint32_t most, std::uint32_t& out, Problems& problems);
+// Names of network devices, with * and ?.
+void read_device_names(const Value& value, std::vector<std::string>& out, Problems& problems);
+// "0x3fff0000": bits of a packet's mark; 4 to 30 of them, side by side, and not kube-proxy's 0x4000 and 0x8000.
+void read_mark_mask(const Value& value, std::uint32_t& out, Problems& problems);
 void read_levels(const Value& value, std::map<log::Part, log::Level>& out, Problems& problems);
 
 // Whether a listen address that read_listen accepted can be reached from this machine only.
