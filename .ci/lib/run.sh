@@ -31,13 +31,18 @@ taken() {
   note "Port $1 is taken by another process: a free one is used."
 }
 
-# Waits until the agent is ready; returns 1 when it ended or took longer than 30 s.
+# Waits until the agent is ready, or will not be since a part of it failed: the others run. Returns 1 when it ended or took
+# longer than 30 s.
 wait_ready() {
-  local pid="$1" deadline=$((SECONDS + 30))
+  local pid="$1" deadline=$((SECONDS + 30)) said failed=''
   while ((SECONDS < deadline)); do
     kill -0 "$pid" 2>/dev/null || return 1
-    if [[ -S "$RUN_DIR/agent.sock" ]] && "$AGENT" status --run-dir "$RUN_DIR" -o json 2>/dev/null | grep -qE '"ready": ?true'; then
-      return 0
+    said="$([[ ! -S "$RUN_DIR/agent.sock" ]] || "$AGENT" status --run-dir "$RUN_DIR" -o json 2>/dev/null || true)"
+    if [[ $said =~ \"ready\":\ ?true ]]; then return 0; fi
+    if [[ $said == *PART_STATE_FAILED* ]]; then
+      if [[ -n $failed ]]; then return 0; fi
+      failed=yes
+      sleep 1 # the others are on their way
     fi
     sleep 0.03
   done

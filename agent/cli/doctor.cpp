@@ -66,7 +66,8 @@ Checks check_agent(const Session& session, const config::Config& config) {
   if (status.ready()) {
     out.push_back({"agent", Outcome::ok, "runs and is ready, version " + status.version(), ""});
   } else {
-    out.push_back({"agent", Outcome::problem, "runs but is not ready", "omnitide-agent status"});
+    out.push_back(
+        {"agent", Outcome::problem, "runs but is not ready: " + status.not_ready_because(), "omnitide-agent status"});
   }
   for (const v1::PartStatus& part : status.parts())
     out.push_back(part_check(part));

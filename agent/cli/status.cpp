@@ -50,6 +50,7 @@ std::string head(const v1::Status& status, WallTime now, const Console& console)
   out += status.ready() ? "  " + console.paint("ready", Style::good) : "  " + console.paint("not ready", Style::bad);
   out += fmt::format(", up {}, {} resident, version {}\n", short_duration(up), human_bytes(status.resident_bytes()),
                      printable(status.version()));
+  if (!status.not_ready_because().empty()) out += "Not ready: " + printable(status.not_ready_because()) + "\n";
   if (status.ready() && status.ready_after_seconds() > 0) {
     out += fmt::format("Ready {:.0f} ms after its start", status.ready_after_seconds() * 1000);
     if (status.certificate_seconds() > 0)

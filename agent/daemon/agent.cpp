@@ -208,21 +208,27 @@ void Agent::state_changed() {
   }
   // systemd is told once the local work is up: a registry that cannot be reached must not make the unit fail.
   const bool local = !discovery_ || discovery_->complete();
-  if (local && !std::exchange(notified_, true)) notifier_.ready("running");
+  if (local && !std::exchange(notified_, true)) notifier_.ready(state_line());
   if (ready_ || !not_ready_because().empty()) return;
   ready_ = true;
   ready_after_ = std::chrono::steady_clock::now() - started_steady_;
-  notifier_.status("registered and ready");
+  notifier_.status(state_line());
   release_start_up_code();
   log::info(Part::agent, "ready", {{"after", fmt::format("{:.0f}ms", ready_after_.count() * 1000)}});
 }
 
+std::string Agent::state_line() const {
+  const std::string reason = not_ready_because();
+  return reason.empty() ? "ready" : "not ready: " + reason;
+}
+
+// Ready is what was asked for: a part that is enabled and failed is missed by whoever waits, though the others run.
 std::string Agent::not_ready_because() const {
-  if (discovery_ && !discovery_->complete()) return "the first round of discovery is under way";
-  if (!registration_) {
-    const model::PartStatus* part = parts_.find("registration");
-    return part != nullptr && part->state == PartState::failed ? part->reason : "";
+  for (const model::PartStatus& part : parts_.all()) {
+    if (part.state == PartState::failed) return fmt::format("{} failed: {}", part.name, part.reason);
   }
+  if (discovery_ && !discovery_->complete()) return "the first round of discovery is under way";
+  if (!registration_) return {};
   const registration::View view = registration_->view();
   if (view.state == registration::State::registered) return {};
   // Offline with what was accepted before is ready: the node goes on working.
@@ -238,7 +244,7 @@ Snapshot Agent::snapshot() {
                .boot_id = boot_id_,
                .facts_sha256 = facts_sha256_,
                .started = started_,
-               .ready = not_ready_because().empty(),
+               .not_ready_because = not_ready_because(),
                .ready_after = ready_after_,
                .registration = std::nullopt,
                .sources = {}};
@@ -311,7 +317,7 @@ void Agent::reload() {
       log::warning(Part::config, "changed keys that take a restart, keeping their running values",
                    {{"keys", join(kept, ",")}});
   }
-  notifier_.ready("running");
+  notifier_.ready(state_line());
 }
 
 void Agent::stop(int signal_number) {

@@ -41,7 +41,8 @@ class Agent {
   void stop(int signal_number);
   void facts_changed();
   void state_changed();
-  [[nodiscard]] std::string not_ready_because() const;
+  [[nodiscard]] std::string not_ready_because() const;  // empty: ready
+  [[nodiscard]] std::string state_line() const;         // for systemd
   [[nodiscard]] Snapshot snapshot();
   [[nodiscard]] std::vector<model::Sample> samples();
   [[nodiscard]] std::string summary();

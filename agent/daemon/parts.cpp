@@ -13,11 +13,4 @@ void Parts::set(std::string_view name, model::PartState state, std::string reaso
   parts_.push_back({std::string(name), state, std::move(reason), std::move(urls)});
 }
 
-const model::PartStatus* Parts::find(std::string_view name) const {
-  for (const model::PartStatus& part : parts_) {
-    if (part.name == name) return &part;
-  }
-  return nullptr;
-}
-
 }  // namespace omnitide::daemon

@@ -15,7 +15,6 @@ class Parts {
   [[nodiscard]] const std::vector<model::PartStatus>& all() const {
     return parts_;
   }  // in the order they were first set
-  [[nodiscard]] const model::PartStatus* find(std::string_view name) const;
 
  private:
   std::vector<model::PartStatus> parts_;

@@ -48,7 +48,8 @@ void fill(const Snapshot& snapshot, v1::Status& out) {
   out.set_version(std::string(version()));
   set_time(snapshot.started, out.mutable_started());
   out.set_boot_id(snapshot.boot_id);
-  out.set_ready(snapshot.ready);
+  out.set_ready(snapshot.not_ready_because.empty());
+  out.set_not_ready_because(snapshot.not_ready_because);
   for (const model::PartStatus& part : snapshot.parts) {
     v1::PartStatus& row = *out.add_parts();
     row.set_name(part.name);

@@ -27,7 +27,7 @@ struct Snapshot {
   const EventRing& events;
   std::string boot_id, facts_sha256;
   WallTime started{};
-  bool ready = false;
+  std::string not_ready_because;  // empty: ready
   std::chrono::duration<double> ready_after{0};
   std::optional<registration::View> registration;
   std::vector<discovery::SourceStatus> sources;

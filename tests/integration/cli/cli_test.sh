@@ -6,10 +6,12 @@ export LC_ALL=C
 agent="${OMNITIDE_PROGRAMS:?}/omnitide-agent"
 scratch="$(mktemp -d)"
 state="$scratch/state" run="$scratch/run"
-passed=0 failed=0 pid=0
+passed=0 failed=0 pid=0 second_pid=0
 
 finish() {
-  if ((pid)); then kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; fi
+  for one in "$pid" "$second_pid"; do
+    if ((one)); then kill -TERM "$one" 2>/dev/null && wait "$one" 2>/dev/null; fi
+  done
   rm -rf "$scratch"
 }
 trap finish EXIT
@@ -100,6 +102,25 @@ expect "with mode 0600" 0 '^600$' stat -c %a "$scratch/live.tar.gz"
 expect "status, facts, events, memory and descriptors are in it" 0 '^5$' bash -c \
   "tar tzf '$scratch/live.tar.gz' | grep -cE '/(status.json|facts.json|events.txt|agent/smaps_rollup|agent/fd.txt)\$'"
 expect "and no key or token" 1 '^$' bash -c "tar xzOf '$scratch/live.tar.gz' | grep -E 'PRIVATE KEY|$(cut -d. -f3 <"$scratch/token")'"
+
+# A second agent beside it, whose ports the first one has: it runs, and is not ready.
+taken="$(sed -n 's|.*http://127.0.0.1:\([0-9]*\)/metrics.*|\1|p' < <("$agent" status "${here[@]}") | head -n 1)"
+second=(--config-dir "$scratch/none" --run-dir "$scratch/run2")
+printf 'http: {listen: "127.0.0.1:%s"}\nregistry: {embedded: true, listen: "localhost:%s"}\n' "$taken" "$taken" >"$scratch/second.yaml"
+"$agent" run "${second[@]}" --state-dir "$scratch/state2" -c "$scratch/second.yaml" 2>"$scratch/log2" &
+second_pid=$!
+for ((i = 0; i < 100; i++)); do
+  if "$agent" status "${second[@]}" 2>/dev/null | grep -q '^discovery *on'; then break; fi
+  sleep 0.1
+done
+expect "an embedded registry whose port is taken is named by readiness" 0 \
+  'Not ready: registry failed: .*cannot listen on localhost:[0-9]+: Address already in use' "$agent" status "${second[@]}"
+expect "and so is the HTTP server" 0 '^http +failed .*Address already in use' "$agent" status "${second[@]}"
+expect "doctor says so and ends with 1" 1 'agent +runs but is not ready: registry failed' "$agent" doctor "${second[@]}"
+expect "its log does not say that it is ready" 1 '^$' grep ' ready' "$scratch/log2"
+kill -TERM "$second_pid"
+wait "$second_pid"
+second_pid=0
 
 kill -TERM "$pid"
 wait "$pid"

@@ -65,4 +65,12 @@ took=$((${EPOCHREALTIME/./} - begin))
 ((took < 2000000)) || broken "the second start took $took us"
 grep -q "$node" "$clone/out" || broken "the second start is another node"
 end_run
+
+# A part that fails is said on the screen, and the others run.
+port="$(grep -oE 'http://127.0.0.1:[0-9]+/metrics' "$clone/out" | grep -oE '[0-9]+/' | tr -d / | head -n 1)"
+OMNITIDE_REGISTRY_LISTEN="127.0.0.1:$port" OMNITIDE_HTTP_LISTEN="localhost:$port" one_run
+for word in '  not ready' '^Not ready: http failed: .*in use' '^http +failed ' '^Registration: registered'; do
+  grep -qE -- "$word" "$clone/out" || broken "with a port that is taken, the screen lacks: $word"
+done
+end_run
 printf 'ok: one screen of %s lines, second start in %s ms, ended by Ctrl-C\n' "$lines" "$((took / 1000))"

@@ -54,4 +54,13 @@ TEST_CASE("the status shows each part, on or off and why, and every URL") {
         "  00:17:40  info  agent  ready\n");
 }
 
+TEST_CASE("the status says why the agent is not ready") {
+  node::v1::Status status;
+  status.set_hostname("press-7");
+  status.set_version("0.1.0");
+  status.set_not_ready_because("http failed: \x1b[2J");
+  const std::string text = status_text(status, nullptr, WallTime{}, Console{});
+  CHECK(text.starts_with("press-7  not ready, up 0s, 0 B resident, version 0.1.0\nNot ready: http failed: \\x1b[2J\n"));
+}
+
 }  // namespace omnitide::cli
