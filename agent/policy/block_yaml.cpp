@@ -17,13 +17,13 @@ class BlockReader {
   BlockReader(std::string_view text, std::uint32_t line, Events& events) : in_(text, line), events_(events) {}
 
   bool run() {
-    if (in_.rest().find('\r') != std::string_view::npos) return false;
+    if (in_.rest().find('\r') != std::string_view::npos || in_.rest().starts_with("\xef\xbb\xbf")) return false;
     if (in_.rest().starts_with("---")) {
       in_.skip(3);
       if (!in_.ends_line()) return false;
     }
-    if (!next_content()) return true;  // an empty document
-    if (done_) return true;
+    if (!next_content()) return false;
+    if (done_) return true;  // an empty document
     if (at_sequence() || key_length() == 0) return false;
     return block_map(column_, 1) && next_content() && done_;
   }

@@ -23,33 +23,33 @@ namespace {
 constexpr std::size_t kMostBetweenEvents = 2U << 20U;
 constexpr std::size_t kPiece = 4096;
 
-// Gives the text in pieces, without a copy.
+// Gives the text in pieces, without a copy; yaml-cpp puts back what it read to guess the encoding.
 class Feed final : public std::streambuf {
  public:
-  Feed(std::string_view text, const Events& events) : rest_(text), events_(events) {}
+  Feed(std::string_view text, const Events& events) : text_(text), events_(events) { show(0, 0); }
   void progress() { since_event_ = 0; }
   [[nodiscard]] bool starved() const { return since_event_ > kMostBetweenEvents; }
 
  protected:
-  // Hands out nothing after too much without an event: the parser then sees the end of the text.
-  std::streamsize xsgetn(char* to, std::streamsize count) override {
-    if (events_.stopped() || starved()) return 0;
-    const std::size_t size = rest_.copy(to, std::min(static_cast<std::size_t>(count), kPiece));
-    rest_.remove_prefix(size);
-    since_event_ += size;
-    return static_cast<std::streamsize>(size);
-  }
+  // Shows nothing more after too much without an event: the parser then sees the end of the text.
   int_type underflow() override {
-    if (xsgetn(&one_, 1) == 0) return traits_type::eof();
-    setg(&one_, &one_, &one_ + 1);
-    return traits_type::to_int_type(one_);
+    const std::size_t size = std::min(kPiece, text_.size() - shown_);
+    if (size == 0 || events_.stopped() || starved()) return traits_type::eof();
+    since_event_ += size;
+    show(shown_, shown_ + size);
+    return traits_type::to_int_type(*gptr());
   }
 
  private:
-  std::string_view rest_;
+  void show(std::size_t next, std::size_t end) {
+    char* const begin = const_cast<char*>(text_.data());  // never written: there is no pbackfail() here
+    shown_ = end;
+    setg(begin, begin + next, begin + end);
+  }
+
+  std::string_view text_;
   const Events& events_;
-  std::size_t since_event_ = 0;
-  char one_ = '\0';
+  std::size_t shown_ = 0, since_event_ = 0;
 };
 
 class Handler final : public YAML::EventHandler {
