@@ -27,17 +27,28 @@ struct SourceUpdate {
   std::optional<Parsed> content;  // nothing: the source is gone
 };
 
+// The same kind, name and everything that a verdict depends on; where it was written does not count.
+[[nodiscard]] bool same_content(const Object& a, const Object& b);
+
 class Store {
  public:
-  // Replaces all that these sources say, as one step: an object that moves from one to another is no removal. An object
-  // that a source now says wrongly, and said well before, keeps its last good version, and a fault says so.
+  Store() = default;
+  Store(Store&&) = default;
+  Store& operator=(Store&&) = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  ~Store() = default;
+
+  // Replaces all that these sources say, as one step: an object that moves from one to another is no removal. The last
+  // good word of a source holds where it went wrong: for an object that it now says wrongly, and for all of them when
+  // its text could not be read to the end. A fault says so.
   [[nodiscard]] Changes apply(std::vector<SourceUpdate> updates);
 
   [[nodiscard]] ObjectRef find(const ObjectKey& key) const;  // null when there is none
   [[nodiscard]] std::vector<ObjectRef> objects() const;      // sorted by key
   [[nodiscard]] std::size_t size() const { return held_.size(); }
   [[nodiscard]] std::size_t skipped() const;  // objects of other kinds, of all sources
-  // Of all sources in their order: what their text had, objects that another source said first, and old versions kept.
+  // Of all sources in their order: what their text had, old versions kept, and objects that another source said first.
   [[nodiscard]] std::vector<Fault> faults() const;
 
  private:
@@ -45,13 +56,26 @@ class Store {
     const Source* source = nullptr;  // key of sources_
     ObjectRef object;
   };
+  struct Entry {
+    std::vector<Claim> claims;  // sorted by source; the first one holds
+    ObjectRef before;           // while sources are replaced: what held
+    bool touched = false;
+  };
+  using Held = std::map<ObjectKey, Entry>;
   struct Content {
-    std::vector<ObjectKey> keys;  // sorted
+    std::vector<Held::iterator> entries;  // that have a claim of this source, each once
     std::vector<Fault> faults;
     std::size_t skipped = 0;
   };
+
+  void replace(const Source& source, Content& content, Parsed parsed, std::vector<Held::iterator>& touched);
+  void claim(const Source& source, Object object, std::vector<Held::iterator>& touched, Content& content);
+  void drop(const Source& source, Held::iterator entry, std::vector<Held::iterator>& touched);
+  static void touch(Held::iterator entry, std::vector<Held::iterator>& touched);
+  [[nodiscard]] Changes settle(const std::vector<Held::iterator>& touched);
+
   std::map<Source, Content> sources_;
-  std::map<ObjectKey, std::vector<Claim>> held_;  // claims sorted by source; the first one holds
+  Held held_;
 };
 
 }  // namespace omnitide::policy
