@@ -198,7 +198,7 @@ void Compiler::State::recompute() {
   std::set<ObjectKey> touched = pods.settle(profiles);
   for (const Profile* profile : profiles)
     policies.recheck(*profile);
-  const bool host_touched = policies.take_host_touched() | pods.take_own_node_touched();
+  bool host_touched = policies.take_host_touched() | pods.take_own_node_touched();
   const bool has_host = !options.node_name.empty();
   policies.activate(pods.own_node(), has_host && host_touched);
   touched.merge(addresses.settle());
@@ -207,6 +207,7 @@ void Compiler::State::recompute() {
     policies.recount(*identity);
   }
   profiles.merge(policies.take_touched());
+  host_touched |= policies.take_host_touched();
   for (Profile* profile : profiles)
     choose_sets(*profile, touched);
   if (has_host && host_touched) choose_host_sets();

@@ -156,7 +156,10 @@ void PolicyTable::activate(const Node* own_node, bool has_host) {
 }
 
 void PolicyTable::touch(const PolicyState& policy) {
-  if (policy.subject == nullptr) return;
+  if (policy.subject == nullptr) {
+    host_touched_ = host_touched_ || policy.selects_host;
+    return;
+  }
   for (Profile* profile : policy.subject->profiles) {
     if (!profile->endpoints.empty()) touched_.insert(profile);
   }
