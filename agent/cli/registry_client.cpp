@@ -48,7 +48,7 @@ Found look_around(const Session& session) {
     for (const node::v1::PartStatus& part : status.parts()) {
       if (part.name() != "registry" || part.urls().empty()) continue;
       out.endpoint = part.urls(0);
-      out.embedded_operator_dir = status.state_dir() + "/registry/operator";
+      out.embedded_operator_dir = status.registry_dir() + "/operator";
     }
     return out;
   }

@@ -68,7 +68,7 @@ void Agent::start_discovery() {
 
 void Agent::start_registry() {
   if (!config_.registry.embedded) return parts_.set("registry", PartState::off, "registry.embedded is false");
-  const std::string dir = config_.registry.dir.empty() ? config_.paths.state_dir + "/registry" : config_.registry.dir;
+  const std::string& dir = config_.registry.dir;
   const auto open = [&]() -> Result<> {
     if (!registry::is_initialised(dir)) {
       const Result<> made = registry::init({.dir = dir});
@@ -97,7 +97,7 @@ void Agent::start_registry() {
 // Whether the certificate on disk is one of the embedded registry's: a damaged one, or one of a registry that was here
 // before, needs a token to join anew.
 bool Agent::known_to_embedded_registry() const {
-  const std::string dir = config_.registry.dir.empty() ? config_.paths.state_dir + "/registry" : config_.registry.dir;
+  const std::string& dir = config_.registry.dir;
   const Result<std::string> own = read_file(config_.paths.state_dir + "/identity/node.crt");
   const Result<std::string> authority = read_file(dir + "/ca.crt");
   if (own.has_error() || authority.has_error()) return false;

@@ -71,6 +71,7 @@ void fill(const Snapshot& snapshot, v1::Status& out) {
     row.set_message(event.message);
   }
   out.set_state_dir(snapshot.config.paths.state_dir);
+  if (snapshot.config.registry.embedded) out.set_registry_dir(snapshot.config.registry.dir);
   out.set_resident_bytes(resident_bytes());
   for (const std::string& file : snapshot.config.files)
     out.add_config_files(file);

@@ -46,7 +46,7 @@ expect "config show says where values come from" 0 'listen: .127.0.0.1:9797. +# 
 
 cat >"$scratch/agent.yaml" <<YAML
 paths: {state_dir: $state, run_dir: $run}
-registry: {embedded: true, listen: 127.0.0.1:0}
+registry: {embedded: true, listen: 127.0.0.1:0, dir: $scratch/own}
 http: {listen: 127.0.0.1:0}
 YAML
 "$agent" run --config-dir "$scratch/none" -c "$scratch/agent.yaml" 2>"$scratch/log" &
@@ -95,7 +95,7 @@ expect "unless that is wanted" 0 'is active now' registry ca activate --force
 expect "and this operator still gets in" 0 'retired' registry ca
 expect "a backup is taken" 0 'written' registry backup "$scratch/backup.db"
 expect "and restored" 0 'holds what' registry restore "$scratch/backup.db"
-expect "a registry that is away is 3" 3 'cannot reach' registry nodes --endpoint https://127.0.0.1:1 --operator-dir "$state/registry/operator"
+expect "a registry that is away is 3" 3 'cannot reach' registry nodes --endpoint https://127.0.0.1:1 --operator-dir "$scratch/own/operator"
 
 expect "support packs a running agent" 0 'written' "$agent" support -o "$scratch/live.tar.gz" "${here[@]}" --state-dir "$state"
 expect "with mode 0600" 0 '^600$' stat -c %a "$scratch/live.tar.gz"
@@ -125,6 +125,8 @@ second_pid=0
 kill -TERM "$pid"
 wait "$pid"
 expect "the agent ended well" 0 '' test $? -eq 0
+expect "without it, the configuration says where the operator's files are" 3 'cannot reach|Connection refused' \
+  "$agent" registry nodes --config-dir "$scratch/none" -c "$scratch/agent.yaml"
 pid=0
 if ((failed)); then tail -n 20 "$scratch/log"; fi
 printf '%d passed, %d failed\n' "$passed" "$failed"
