@@ -20,6 +20,7 @@ trap finish EXIT
 
 "$REGISTRY" init --dir "$scratch/registry" >/dev/null
 "$REGISTRY" token --dir "$scratch/registry" -o "$scratch/join.token" >/dev/null
+: >"$scratch/registry.out" # there before it is read, however late the registry's shell is
 "$REGISTRY" serve --dir "$scratch/registry" --listen 127.0.0.1:0 >"$scratch/registry.out" 2>&1 &
 registry=$!
 url=''
