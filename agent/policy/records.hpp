@@ -188,6 +188,9 @@ struct PolicyState {
   bool selects_host = false;  // of HostPolicy
   bool active = false;        // has its parts, since it selects an endpoint or the host
   bool stale = false;         // its object is newer than its parts
+  [[nodiscard]] const std::string& name() const {
+    return std::visit([](const auto& policy) -> const std::string& { return policy.name; }, *object);
+  }
 };
 
 struct PodState {

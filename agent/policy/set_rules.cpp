@@ -10,19 +10,22 @@ namespace {
 
 using Policies = std::vector<const PolicyState*>;
 
-const ClusterNetworkPolicy& cluster(const PolicyState* policy) {
-  return std::get<ClusterNetworkPolicy>(*policy->object);
+const ClusterNetworkPolicy* cluster(const PolicyState* policy) {
+  return std::get_if<ClusterNetworkPolicy>(policy->object.get());
 }
 
+// In a tier, by priority and then by name; policies of other kinds have one namespace, and go by their names.
 bool comes_before(const PolicyState* left, const PolicyState* right) {
-  if (!std::holds_alternative<ClusterNetworkPolicy>(*left->object))
-    return key_of(*left->object) < key_of(*right->object);
-  return std::tie(cluster(left).priority, cluster(left).name) < std::tie(cluster(right).priority, cluster(right).name);
+  const auto rank = [](const PolicyState* policy) {
+    const ClusterNetworkPolicy* one = cluster(policy);
+    return one == nullptr ? 0U : one->priority + 0U;
+  };
+  return std::tuple(rank(left), std::string_view(left->name())) <
+         std::tuple(rank(right), std::string_view(right->name()));
 }
 
 // Puts the part behind those that the key has. `ports`: of the endpoint's pod, which names of ingress rules mean.
 void add_part(SetKey& key, const Part* part, const std::vector<NamedPort>& ports) {
-  if (part == nullptr) return;
   const std::size_t before = key.groups.size();
   bool effective = false;
   for (std::uint32_t i = 0; i < part->rules.size(); ++i) {
@@ -42,10 +45,18 @@ void add_part(SetKey& key, const Part* part, const std::vector<NamedPort>& ports
   if (effective || key.groups.size() > before) key.parts.push_back(const_cast<Part*>(part));
 }
 
+const Part* part_of(const PolicyState* policy, Direction direction) {
+  return direction == Direction::ingress ? policy->ingress : policy->egress;
+}
+
 void add_parts(SetKey& key, Policies policies, Direction direction, const std::vector<NamedPort>& ports) {
+  std::erase_if(policies, [direction](const PolicyState* policy) {
+    const Part* part = part_of(policy, direction);
+    return part == nullptr || part->rules.empty();
+  });
   std::ranges::sort(policies, comes_before);
   for (const PolicyState* policy : policies)
-    add_part(key, direction == Direction::ingress ? policy->ingress : policy->egress, ports);
+    add_part(key, part_of(policy, direction), ports);
 }
 
 bool isolates(const NetworkPolicy& policy, Direction direction) {
@@ -61,7 +72,7 @@ std::optional<SetKey> pod_rules(const Profile& profile, Direction direction) {
       if (const auto* network = std::get_if<NetworkPolicy>(policy->object.get())) {
         if (isolates(*network, direction)) plain.push_back(policy);
       } else {
-        (cluster(policy).tier == Tier::admin ? admin : baseline).push_back(policy);
+        (cluster(policy)->tier == Tier::admin ? admin : baseline).push_back(policy);
       }
     }
   }
