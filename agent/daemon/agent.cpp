@@ -131,7 +131,8 @@ void Agent::start_registration() {
                                                   .request_timeout = config.request_timeout,
                                                   .backoff_base = config.backoff_base,
                                                   .backoff_cap = config.backoff_cap,
-                                                  .start_jitter = config.start_jitter});
+                                                  .start_jitter = config.start_jitter,
+                                                  .pool = &pool_});
   if (opened.has_error()) {
     log::error(Part::registration, "registration is off", {{"reason", opened.error().text()}});
     return parts_.set("registration", PartState::failed, opened.error().text());

@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 8> kNames{"unjoined",   "joining",   "pen
 constexpr std::uint32_t kDefaultIntervalSeconds = 30, kMaxIntervalSeconds = 3600;
 constexpr auto kSaveTimeEvery = 10min;
 constexpr unsigned kTrustFailuresBeforeJoin = 3;
+constexpr auto kReportPace = 1s;  // reports of the desired state that change faster go out together
 
 // A renewal is due at two thirds of the life, give or take a twentieth, so that a fleet that joined together does not
 // renew together.
@@ -36,7 +37,8 @@ Machine::Machine(Settings settings, Saved saved, std::optional<Validity> certifi
     : settings_(settings),
       saved_(std::move(saved)),
       backoff_(settings.backoff_base, settings.backoff_cap),
-      renew_backoff_(settings.backoff_base, settings.backoff_cap) {
+      renew_backoff_(settings.backoff_base, settings.backoff_cap),
+      fetch_backoff_(settings.backoff_base, settings.backoff_cap) {
   server_time_ = saved_.server_time;
   server_time_heard_ = now.steady;
   const auto jitter = settings_.start_jitter.count();
@@ -101,6 +103,7 @@ void Machine::set_conditions(std::string sha256) {
 void Machine::set_backoff(milliseconds base, milliseconds cap) {
   backoff_ = Backoff(base, cap);
   renew_backoff_ = Backoff(base, cap);
+  fetch_backoff_ = Backoff(base, cap);
 }
 
 bool Machine::unacknowledged() const {
@@ -114,6 +117,25 @@ milliseconds Machine::interval() const {
 
 bool Machine::renewal_due(Now now) const { return judged(now) >= renew_at_ && now.steady >= renew_attempt_at_; }
 
+bool Machine::wants_fetch() const { return !stated_sha256_.empty() && stated_sha256_ != held_sha256_; }
+
+Step Machine::between_heartbeats(Now now) {
+  SteadyTime until = attempt_at_;
+  if (state_ == State::registered) {
+    if (wants_fetch() && now.steady >= fetch_attempt_at_) return {.verb = Verb::fetch};
+    if (renewal_due(now)) return {.verb = Verb::renew};
+    const SteadyTime report_at = heard_at_ + kReportPace;
+    const bool report = report_due_ && backoff_.attempts() == 0;
+    if (report && now.steady >= report_at) {
+      report_due_ = false;
+      return {.verb = Verb::heartbeat, .generation = saved_.generation};
+    }
+    if (report) until = std::min(until, report_at);
+    if (wants_fetch()) until = std::min(until, fetch_attempt_at_);
+  }
+  return {.until = until};
+}
+
 Step Machine::next(Now now) {
   if (state_ == State::unjoined && settings_.has_token) enter(State::joining, "not yet joined");
   if (state_ == State::unjoined) return {.until = now.steady + 1h};
@@ -121,10 +143,7 @@ Step Machine::next(Now now) {
 
   // A change while registered goes out at once; a failed attempt waits for its backoff first.
   const bool change = state_ == State::registered && backoff_.attempts() == 0 && unacknowledged();
-  if (!change && now.steady < attempt_at_) {
-    const bool renews = state_ == State::registered && renewal_due(now);
-    return renews ? Step{.verb = Verb::renew} : Step{.until = attempt_at_};
-  }
+  if (!change && now.steady < attempt_at_) return between_heartbeats(now);
   switch (state_) {
     case State::unjoined: break;
     case State::joining:
@@ -139,7 +158,10 @@ Step Machine::next(Now now) {
   if (!has_facts_) return {.until = now.steady + 1s};
   // What the node has to say goes before a renewal, which has a third of the certificate's life to happen.
   if (renewal_due(now) && !unacknowledged()) return {.verb = Verb::renew};
-  if (!unacknowledged()) return {.verb = Verb::heartbeat, .generation = saved_.generation};
+  if (!unacknowledged()) {
+    report_due_ = false;
+    return {.verb = Verb::heartbeat, .generation = saved_.generation};
+  }
   const bool stale = saved_.acknowledged_generation < saved_.generation;
   return {.verb = Verb::put,
           .generation = saved_.generation,
@@ -151,6 +173,7 @@ void Machine::accept(const Step& step, const Outcome& outcome, Now now) {
   if (const auto* joined = std::get_if<Joined>(&outcome)) on(*joined, now);
   if (const auto* renewed = std::get_if<Renewed>(&outcome)) on(*renewed, now);
   if (const auto* acknowledged = std::get_if<Acknowledged>(&outcome)) on(*acknowledged, step, now);
+  if (const auto* fetched = std::get_if<Fetched>(&outcome)) on(*fetched, now);
   if (const auto* failed = std::get_if<Failed>(&outcome)) on(*failed, step, now);
 }
 
@@ -186,9 +209,21 @@ void Machine::on(const Renewed& renewed, Now now) {
   enter(State::registering, "not yet acknowledged by the registry");
 }
 
+void Machine::on(const Fetched& fetched, Now now) {
+  trust_failures_ = 0;
+  fetch_backoff_.reset();
+  fetch_attempt_at_ = now.steady;
+  fetch_problem_.clear();
+  if (fetched.state) held_sha256_ = fetched.state->sha256;
+  // What came may be newer than what the last heartbeat stated; the next one says so if it is not.
+  stated_sha256_ = held_sha256_;
+  report_due_ = true;
+}
+
 void Machine::on(const Acknowledged& ack, const Step& step, Now now) {
   learn_time(ack.server_time, now);
   trust_failures_ = 0;
+  heard_at_ = now.steady;
   attempt_at_ = now.steady + interval();
   if (ack.heartbeat_interval_seconds != 0 && ack.heartbeat_interval_seconds != saved_.heartbeat_interval_seconds) {
     saved_.heartbeat_interval_seconds = ack.heartbeat_interval_seconds;
@@ -222,6 +257,9 @@ void Machine::on(const Acknowledged& ack, const Step& step, Now now) {
     saved_.desired_version = ack.desired_version;
     dirty_ = true;
   }
+  // A registry that states none leaves the node what it has.
+  if (!ack.desired_sha256.empty()) stated_sha256_ = ack.desired_sha256;
+  if (!wants_fetch()) fetch_problem_.clear();
   if (ack.renew_now) renew_at_ = std::min(renew_at_, judged(now));
   if (saved_.node_state != "approved") {
     saved_.node_state = "approved";
@@ -246,6 +284,13 @@ void Machine::back_off(const Failed& failed, Now now) {
 }
 
 void Machine::on(const Failed& failed, const Step& step, Now now) {
+  // Heartbeats find out by themselves whether the registry is away or refuses this node: a fetch backs off alone.
+  if (step.verb == Verb::fetch) {
+    fetch_attempt_at_ = now.steady + fetch_backoff_.next(now.random) + failed.retry_after.value_or(0ms);
+    report_due_ |= fetch_problem_ != failed.error.text();
+    fetch_problem_ = failed.error.text();
+    return;
+  }
   reason_ = failed.error.message;
   // A renewal has a third of the certificate's life to succeed: it backs off alone, heartbeats go on.
   if (step.verb == Verb::renew && !(failed.by_registry && failed.error.code == Code::permission_denied)) {

@@ -15,6 +15,7 @@
 #include "agent/base/backoff.hpp"
 #include "agent/base/clock.hpp"
 #include "agent/base/error.hpp"
+#include "agent/registration/desired.hpp"
 
 namespace omnitide::registration {
 
@@ -58,7 +59,7 @@ struct Settings {
 };
 
 // What to do next.
-enum class Verb : std::uint8_t { wait, join, renew, rejoin, put, heartbeat };
+enum class Verb : std::uint8_t { wait, join, renew, rejoin, put, heartbeat, fetch };
 struct Step {
   Verb verb = Verb::wait;
   SteadyTime until{};  // wait: when to ask again, unless something changes before
@@ -84,6 +85,10 @@ struct Acknowledged {  // of put and heartbeat
   WallTime server_time{};
   std::uint64_t desired_version = 0, labels_version = 0;
   std::map<std::string, std::string> labels;
+  std::string desired_sha256{};  // empty: the registry states no desired state
+};
+struct Fetched {     // the desired state
+  DesiredRef state;  // null: the one that this node has is still right
 };
 struct Failed {
   Error error;
@@ -93,7 +98,7 @@ struct Failed {
   // local disk that is not permitted, or an alert that anybody on the way can forge, is a failure like any other.
   bool by_registry = false;
 };
-using Outcome = std::variant<Joined, Renewed, Acknowledged, Failed>;
+using Outcome = std::variant<Joined, Renewed, Acknowledged, Fetched, Failed>;
 
 class Machine {
  public:
@@ -107,6 +112,10 @@ class Machine {
   void set_conditions(std::string sha256);
   // The node has something else to say of itself than facts and conditions: state it again.
   void introduce_again() { introduced_ = false; }
+  // The digest of the desired state that this node has, however it came by it.
+  void set_held(std::string sha256) { held_sha256_ = std::move(sha256); }
+  // The next heartbeat has something to tell: it goes out soon.
+  void report_soon() { report_due_ = true; }
   void set_backoff(std::chrono::milliseconds base, std::chrono::milliseconds cap);
   void set_has_token(bool has_token) { settings_.has_token = has_token; }
 
@@ -120,11 +129,14 @@ class Machine {
   [[nodiscard]] WallTime judged(Now now) const;
   [[nodiscard]] std::optional<Validity> certificate() const { return certificate_; }
   [[nodiscard]] SteadyTime next_attempt() const { return attempt_at_; }
+  // Why the stated desired state could not be fetched; empty when it is here or was not asked for yet.
+  [[nodiscard]] const std::string& fetch_problem() const { return fetch_problem_; }
 
  private:
   void on(const Joined& joined, Now now);
   void on(const Renewed& renewed, Now now);
   void on(const Acknowledged& acknowledged, const Step& step, Now now);
+  void on(const Fetched& fetched, Now now);
   void on(const Failed& failed, const Step& step, Now now);
   void back_off(const Failed& failed, Now now);
   void refused(const Failed& failed, const Step& step, Now now);
@@ -133,6 +145,8 @@ class Machine {
   void learn_time(WallTime server_time, Now now);
   void enter(State state, std::string reason);
   [[nodiscard]] bool renewal_due(Now now) const;
+  [[nodiscard]] bool wants_fetch() const;
+  [[nodiscard]] Step between_heartbeats(Now now);
   [[nodiscard]] bool unacknowledged() const;
   [[nodiscard]] std::chrono::milliseconds interval() const;
 
@@ -141,12 +155,14 @@ class Machine {
   std::optional<Validity> certificate_;
   State state_ = State::unjoined;
   std::string reason_;
-  Backoff backoff_, renew_backoff_;
+  Backoff backoff_, renew_backoff_, fetch_backoff_;
   SteadyTime attempt_at_{};  // the earliest next request, after a failure or between heartbeats
-  SteadyTime renew_attempt_at_{};
+  SteadyTime renew_attempt_at_{}, fetch_attempt_at_{}, heard_at_{};
   WallTime renew_at_{};
   WallTime server_time_{};  // the last statement and when it came
   SteadyTime server_time_heard_{};
+  std::string stated_sha256_, held_sha256_, fetch_problem_;  // of the desired state
+  bool report_due_ = false;
   bool has_facts_ = false;
   unsigned trust_failures_ = 0;                        // in a row: the server could not be believed
   bool send_facts_ = false, send_conditions_ = false;  // the registry asked for them

@@ -8,6 +8,7 @@
 #include "agent/base/random.hpp"
 #include "agent/base/text.hpp"
 #include "agent/io/crypto.hpp"
+#include "agent/io/worker_pool.hpp"
 #include "agent/registration/identity.hpp"
 #include "agent/registration/transport.hpp"
 
@@ -15,6 +16,13 @@ namespace omnitide::registration {
 
 namespace asio = boost::asio;
 using log::Part;
+
+namespace {
+
+constexpr std::chrono::seconds kStoreDeadline{20};
+constexpr std::size_t kLongestFault = 500;  // the contract has room for 512 bytes, dots included
+
+}  // namespace
 
 class Registration::Impl {
  public:
@@ -24,6 +32,7 @@ class Registration::Impl {
         transport_(context, {options_.endpoint, options_.token_file, options_.request_timeout}, identity_),
         machine_(settings(), identity_.load_state(),
                  identity_.credentials() ? std::optional(identity_.credentials()->validity) : std::nullopt, now()),
+        desired_file_(options_.state_dir),
         wake_(context) {
     statement_.incarnation = {identity_.node_id(), options_.boot_id, hex_encode(random_bytes(16))};
     statement_.hostname = options_.hostname;
@@ -31,6 +40,7 @@ class Registration::Impl {
     statement_.labels = options_.labels;
     for (const std::string& complaint : identity_.complaints())
       log::warning(Part::registration, complaint);
+    load_desired();
   }
 
   asio::awaitable<void> run(std::function<void()> on_change) {
@@ -45,9 +55,14 @@ class Registration::Impl {
       }
       const Now before = now();
       // The statement is a copy of this moment: facts that change during the request are another generation.
-      const auto statement = std::make_shared<const Statement>(statement_);
+      const auto statement = std::make_shared<const Statement>(present());
       const Outcome outcome = co_await transport_.perform(step, statement, machine_.judged(before));
       if (stopping_) break;
+      const auto* fetched = std::get_if<Fetched>(&outcome);
+      if (fetched != nullptr && fetched->state) {
+        co_await keep(fetched->state);
+        if (stopping_) break;
+      }
       const State old = machine_.state();
       machine_.accept(step, outcome, now());
       report(step, outcome, old);
@@ -85,6 +100,16 @@ class Registration::Impl {
     wake_.cancel();
   }
 
+  void set_applied(AppliedState applied) {
+    applied.first_fault = printable(applied.first_fault, kLongestFault);
+    if (applied == applied_) return;
+    applied_ = std::move(applied);
+    machine_.report_soon();
+    wake_.cancel();
+  }
+
+  [[nodiscard]] const DesiredRef& desired() const { return desired_; }
+
   [[nodiscard]] View view() const {
     View out;
     out.state = machine_.state();
@@ -97,6 +122,10 @@ class Registration::Impl {
     const auto wait = machine_.next_attempt() - std::chrono::steady_clock::now();
     out.next_attempt_in = std::max(std::chrono::ceil<std::chrono::milliseconds>(wait), std::chrono::milliseconds{0});
     out.certificate_time = transport_.certificate_time() + key_time_;
+    out.desired_version = desired_->version;
+    out.desired_sha256 = desired_->sha256;
+    out.desired_problem = machine_.fetch_problem();
+    out.applied = applied_;
     return out;
   }
 
@@ -108,6 +137,48 @@ class Registration::Impl {
     return {options_.backoff_base, options_.backoff_cap, options_.start_jitter, build_time(), transport_.has_token()};
   }
   [[nodiscard]] Now now() const { return {options_.clock(), std::chrono::steady_clock::now(), random_u64()}; }
+
+  void load_desired() {
+    Result<DesiredState> kept = desired_file_.load();
+    if (kept.has_value()) {
+      desired_ = std::make_shared<const DesiredState>(std::move(*kept));
+      machine_.set_held(desired_->sha256);
+    } else if (kept.error().code != Code::not_found) {
+      log::warning(Part::registration, "the kept desired state cannot be used, asking the registry for it again",
+                   {{"reason", kept.error().message}});
+    }
+  }
+
+  // On disk first: what is in force outlives a crash of the next moment. A disk that takes nothing is no reason to go
+  // on with an older policy.
+  asio::awaitable<void> keep(DesiredRef state) {
+    std::function<Result<>()> store = [file = desired_file_, state] { return file.store(*state); };
+    Result<> stored;
+    if (options_.pool != nullptr) {
+      stored = co_await options_.pool->run_for<void>(std::move(store), kStoreDeadline);
+    } else {
+      stored = store();
+    }
+    if (stored.has_error()) {
+      log::warning(Part::registration, "the desired state could not be kept, going on with it in memory",
+                   {{"reason", stored.error().message}});
+    }
+    log::info(Part::registration, "desired state fetched",
+              {{"version", std::to_string(state->version)}, {"documents", std::to_string(state->documents.size())}});
+    desired_ = std::move(state);
+  }
+
+  // What the node says of itself now.
+  [[nodiscard]] Statement present() const {
+    Statement out = statement_;
+    out.held = desired_;
+    out.applied = applied_;
+    if (machine_.fetch_problem().empty()) return out;
+    ++out.applied.faults;
+    out.applied.first_fault =
+        printable("the stated version cannot be fetched: " + machine_.fetch_problem(), kLongestFault);
+    return out;
+  }
 
   void save() {
     if (!machine_.take_dirty()) return;
@@ -139,6 +210,9 @@ class Registration::Impl {
   Identity identity_;
   Transport transport_;
   Machine machine_;
+  DesiredFile desired_file_;
+  DesiredRef desired_ = std::make_shared<const DesiredState>();
+  AppliedState applied_;
   asio::steady_timer wake_;
   Statement statement_;
   std::optional<WallTime> last_acknowledged_;
@@ -163,6 +237,8 @@ void Registration::adjust(const Adjustable& next) { impl_->adjust(next); }
 void Registration::stop() { impl_->stop(); }
 void Registration::set_facts(std::string bytes) { impl_->set_facts(std::move(bytes)); }
 void Registration::set_conditions(std::string bytes) { impl_->set_conditions(std::move(bytes)); }
+DesiredRef Registration::desired() const { return impl_->desired(); }
+void Registration::set_applied(AppliedState applied) { impl_->set_applied(std::move(applied)); }
 View Registration::view() const { return impl_->view(); }
 const std::string& Registration::node_id() const { return impl_->node_id(); }
 

@@ -19,6 +19,9 @@ namespace {
 constexpr std::string_view kProtobuf = "application/x-protobuf";
 constexpr std::size_t kMaxToken = 4096;
 constexpr std::chrono::hours kLongestRetryAfter{1};
+// Of a desired state on the wire: its texts, and room for what frames them.
+constexpr std::size_t kMostAnswer = kMostDesired + (1U << 20U);
+constexpr std::chrono::minutes kLongestFetch{5};  // meanwhile there are no heartbeats
 
 WallTime time_of(const google::protobuf::Timestamp& time) {
   return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
@@ -223,7 +226,40 @@ Outcome acknowledged(const Result<io::HttpResponse>& response) {
                       .server_time = time_of(answer.server_time()),
                       .desired_version = answer.desired_version(),
                       .labels_version = answer.labels_version(),
-                      .labels = {answer.labels().begin(), answer.labels().end()}};
+                      .labels = {answer.labels().begin(), answer.labels().end()},
+                      .desired_sha256 = answer.desired_sha256()};
+}
+
+void fill(const Statement& statement, v1::DesiredStateReport& out) {
+  out.set_held_version(statement.held->version);
+  out.set_held_sha256(statement.held->sha256);
+  out.set_applied_version(statement.applied.version);
+  out.set_applied_sha256(statement.applied.sha256);
+  out.set_faults(statement.applied.faults);
+  out.set_first_fault(statement.applied.first_fault);
+}
+
+// The digest is of what came, not of what is said about it.
+Outcome fetched(const std::string& body) {
+  v1::DesiredState answer;
+  if (!answer.ParseFromString(body))
+    return failed(fail(Code::data_loss, "the registry's answer is not of the contract"));
+  auto state = std::make_shared<DesiredState>();
+  state->version = answer.version();
+  state->sha256 = answer.sha256();
+  std::size_t bytes = 0;
+  for (v1::DesiredDocument& document : *answer.mutable_documents()) {
+    bytes += document.name().size() + document.text().size();
+    state->documents.push_back({std::move(*document.mutable_name()), std::move(*document.mutable_text())});
+  }
+  if (bytes > kMostDesired) {
+    return failed(fail(Code::resource_exhausted, fmt::format("the desired state has {}, more than {}",
+                                                             human_bytes(bytes), human_bytes(kMostDesired))));
+  }
+  if (content_sha256(state->documents) != state->sha256) {
+    return failed(fail(Code::data_loss, "the desired state that came is not the one that its digest names"));
+  }
+  return Fetched{std::move(state)};
 }
 
 }  // namespace
@@ -256,15 +292,45 @@ asio::awaitable<Outcome> Transport::heartbeat(Step step, std::shared_ptr<const S
   request.set_generation(step.generation);
   request.set_facts_sha256(statement->facts_sha256);
   request.set_conditions_sha256(statement->conditions_sha256);
+  fill(*statement, *request.mutable_desired());
   const Result<io::HttpResponse> response =
       co_await post("POST", fmt::format("/v1/nodes/{}/heartbeat", identity_.node_id()), request.SerializeAsString());
   co_return acknowledged(response);
+}
+
+asio::awaitable<Outcome> Transport::fetch(std::shared_ptr<const Statement> statement, WallTime judged) {
+  if (const Result<> ready = use(Trust::mutual, {}, judged); ready.has_error()) co_return failed(ready.error());
+  io::HttpRequest request;
+  request.path = fmt::format("/v1/nodes/{}/desired-state", identity_.node_id());
+  request.headers = {{"Accept", std::string(kProtobuf)}};
+  if (!statement->held->sha256.empty()) {
+    request.headers.emplace_back("If-None-Match", fmt::format("\"{}\"", hex_encode(statement->held->sha256)));
+  }
+  // As a stream: the time-out then counts from byte to byte, and a slow link may take its time for megabytes.
+  std::string body;
+  const auto give_up_at = std::chrono::steady_clock::now() + kLongestFetch;
+  const auto take = [&body, give_up_at](std::string_view bytes) {
+    body += bytes;
+    return body.size() <= kMostAnswer && std::chrono::steady_clock::now() < give_up_at;
+  };
+  const Result<io::HttpResponse> response = co_await client_->stream(std::move(request), take);
+  if (response.has_error()) co_return failed(response.error());
+  if (response->status == 304) co_return Fetched{};
+  if (response->status != 200) co_return failed(*response);
+  if (body.size() > kMostAnswer) {
+    co_return failed(fail(Code::resource_exhausted, "the desired state that the registry sends is too large"));
+  }
+  if (std::chrono::steady_clock::now() >= give_up_at) {
+    co_return failed(fail(Code::deadline_exceeded, "the desired state did not come in time"));
+  }
+  co_return fetched(body);
 }
 
 asio::awaitable<Outcome> Transport::perform(Step step, std::shared_ptr<const Statement> statement, WallTime judged) {
   if (step.verb == Verb::join) co_return co_await join(statement, judged);
   if (step.verb == Verb::rejoin) co_return co_await rejoin(statement, judged);
   if (step.verb == Verb::renew) co_return co_await renew(judged);
+  if (step.verb == Verb::fetch) co_return co_await fetch(statement, judged);
   if (step.verb == Verb::put) co_return co_await put(step, statement, judged);
   co_return co_await heartbeat(step, statement, judged);
 }

@@ -10,6 +10,7 @@
 
 #include "agent/io/http_client.hpp"
 #include "agent/model/identity.hpp"
+#include "agent/registration/desired.hpp"
 #include "agent/registration/identity.hpp"
 #include "agent/registration/machine.hpp"
 
@@ -22,6 +23,8 @@ struct Statement {
   std::map<std::string, std::string> labels;  // from the config
   std::string facts, conditions;              // serialised, as hashed
   std::string facts_sha256, conditions_sha256;
+  DesiredRef held;  // what this node has of the desired state
+  AppliedState applied;
 };
 
 class Transport {
@@ -52,6 +55,7 @@ class Transport {
                                                     WallTime judged);
   [[nodiscard]] boost::asio::awaitable<Outcome> heartbeat(Step step, std::shared_ptr<const Statement> statement,
                                                           WallTime judged);
+  [[nodiscard]] boost::asio::awaitable<Outcome> fetch(std::shared_ptr<const Statement> statement, WallTime judged);
   [[nodiscard]] Result<> keep(const std::string& certificate, std::vector<std::string> cas);
   [[nodiscard]] Result<> use(Trust trust, const std::string& pin, WallTime judged);
   [[nodiscard]] boost::asio::awaitable<Result<std::string>> nonce();
