@@ -81,7 +81,8 @@ Error fail_errno(int error_number, std::string what) {
     case EISDIR:
     case ENOTDIR:
     case ELOOP:
-    case ENAMETOOLONG: code = Code::invalid_argument; break;
+    case ENAMETOOLONG:
+    case EADDRNOTAVAIL: code = Code::invalid_argument; break;
     case ECONNREFUSED:
     case ECONNRESET:
     case EHOSTUNREACH:

@@ -40,7 +40,6 @@ Agent::Agent(config::LoadOptions options, config::Config config, std::shared_ptr
 }
 
 Result<> Agent::start() {
-  if (Result<> made = make_folders(config_.paths.state_dir, 0750); made.has_error()) return made;
   wait_for_signal();
   if (Result<> listening = start_local_api(); listening.has_error()) return listening;
   start_discovery();

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 
+#include "agent/base/file.hpp"
 #include "agent/base/version.hpp"
 #include "agent/daemon/agent.hpp"
 #include "agent/daemon/run_lock.hpp"
@@ -16,8 +17,19 @@ namespace omnitide::daemon {
 namespace {
 
 int give_up(const Error& error) {
-  log::error(log::Part::agent, error.message, {{"hint", error.hint}});
-  return error.code == Code::failed_precondition ? 3 : exit_code(error.code);
+  if (error.hint.empty()) {
+    log::error(log::Part::agent, error.message);
+  } else {
+    log::error(log::Part::agent, error.message, {{"hint", error.hint}});
+  }
+  return exit_code(error.code);
+}
+
+// What a folder is for and how to choose another one; an error that says what to do says it better.
+Error about_folder(Error error, std::string_view key, std::string_view flag) {
+  if (!error.hint.empty()) return error;
+  return std::move(error).within(key).with_hint(
+      fmt::format("name a folder that this user can make and write: {} in the configuration or {} DIR", key, flag));
 }
 
 void bound_memory() {
@@ -42,8 +54,11 @@ int run(const config::LoadOptions& options, config::Loaded loaded) {
   for (const std::string& warning : loaded.warnings)
     log::warning(log::Part::config, warning);
   const Result<UniqueFd> lock = take_run_lock(loaded.config.paths.run_dir);
-  if (lock.has_error()) return give_up(lock.error());
-  note_run_dir(loaded.config.paths.state_dir, loaded.config.paths.run_dir);
+  if (lock.has_error()) return give_up(about_folder(lock.error(), "paths.run_dir", "--run-dir"));
+  const std::string& state_dir = loaded.config.paths.state_dir;
+  if (const Result<> made = make_folders(state_dir, 0750); made.has_error())
+    return give_up(about_folder(made.error(), "paths.state_dir", "--state-dir"));
+  note_run_dir(state_dir, loaded.config.paths.run_dir);
   log::info(log::Part::agent, fmt::format("omnitide-agent {} starting", version()),
             {{"pid", std::to_string(::getpid())}});
   {

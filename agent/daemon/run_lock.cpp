@@ -21,8 +21,7 @@ Result<UniqueFd> take_run_lock(const std::string& run_dir) {
     if (errno != EWOULDBLOCK) return fail_errno(errno, "cannot lock " + path);
     const Result<std::string> holder = read_file(path, 64);
     const std::string pid = holder.has_value() ? printable(trim(*holder)) : std::string("unknown");
-    return fail(Code::failed_precondition,
-                fmt::format("an agent is already running here, process {} holds {}", pid, path))
+    return fail(Code::unavailable, fmt::format("an agent is already running here, process {} holds {}", pid, path))
         .with_hint("look at it with: omnitide-agent status --run-dir " + run_dir);
   }
   const std::string pid = fmt::format("{}\n", ::getpid());
@@ -34,7 +33,6 @@ Result<UniqueFd> take_run_lock(const std::string& run_dir) {
 void note_run_dir(const std::string& state_dir, const std::string& run_dir) {
   const std::string path = state_dir + "/run-dir", content = run_dir + "\n";
   if (const Result<std::string> known = read_file(path, 4096); known.has_value() && *known == content) return;
-  if (make_folders(state_dir, 0750).has_error()) return;
   const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (file) (void)!::write(file.get(), content.data(), content.size());
 }

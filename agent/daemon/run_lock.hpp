@@ -8,7 +8,7 @@
 
 namespace omnitide::daemon {
 
-// Makes the folder when it is missing. failed_precondition names the process that holds the lock.
+// Makes the folder when it is missing. unavailable names the process that holds the lock.
 [[nodiscard]] Result<UniqueFd> take_run_lock(const std::string& run_dir);
 
 // Writes run_dir into STATE_DIR/run-dir, by which commands with --state-dir find the agent. A failure is no loss: then

@@ -44,19 +44,20 @@ Result<std::unique_ptr<Web>> Web::open(asio::io_context& context, io::WorkerPool
   std::string bearer;
   if (!config.bearer_token_file.empty()) {
     Result<std::string> read = read_file(config.bearer_token_file, kMaxBearer);
-    if (read.has_error()) return std::move(read).error();
+    if (read.has_error()) return std::move(read).error().within("http.bearer_token_file");
     bearer = std::string(trim(*read));
-    if (bearer.empty()) return fail(Code::invalid_argument, config.bearer_token_file + " holds no token");
+    if (bearer.empty())
+      return fail(Code::invalid_argument, "http.bearer_token_file: " + config.bearer_token_file + " holds no token");
   }
   if (!config.web_config_file.empty()) {
     Result<metrics::WebConfig> loaded = metrics::load_web_config(config.web_config_file);
-    if (loaded.has_error()) return std::move(loaded).error();
+    if (loaded.has_error()) return std::move(loaded).error().within("http.web_config_file");
     web->web_ = std::move(*loaded);
   }
   io::TlsContext tls;
   if (web->web_.tls) {
     Result<io::TlsContext> made = metrics::make_tls(*web->web_.tls);
-    if (made.has_error()) return std::move(made).error();
+    if (made.has_error()) return std::move(made).error().within("http.web_config_file");
     tls = *made;
   }
   web->authenticator_ = std::make_shared<Authenticator>(web->web_.users, bearer);

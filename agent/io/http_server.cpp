@@ -13,6 +13,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cerrno>
 #include <list>
 #include <unordered_map>
 #include <utility>
@@ -66,9 +67,14 @@ std::optional<std::uint32_t> uid_of(const StreamSocket& socket) {
   return credentials.uid;
 }
 
+Error not_listenable(const std::string& text) {
+  return fail(Code::invalid_argument, "\"" + text + "\" is not ADDRESS:PORT")
+      .with_hint("such as 127.0.0.1:9797 or [::1]:0");
+}
+
 Result<tcp::endpoint> parse_listen_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return fail(Code::invalid_argument, "\"" + text + "\" is not ADDRESS:PORT");
+  if (colon == std::string::npos) return not_listenable(text);
   std::string host = text.substr(0, colon);
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   if (host == "localhost") host = "127.0.0.1";
@@ -76,7 +82,7 @@ Result<tcp::endpoint> parse_listen_address(const std::string& text) {
   const auto address =
       host.empty() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::make_address(host, error);
   const auto port = parse_number<std::uint16_t>(std::string_view(text).substr(colon + 1));
-  if (error || !port) return fail(Code::invalid_argument, "\"" + text + "\" is not ADDRESS:PORT");
+  if (error || !port) return not_listenable(text);
   return tcp::endpoint(address, *port);
 }
 
@@ -230,6 +236,8 @@ Result<std::uint16_t> HttpServer::listen_tcp(const std::string& address, TlsCont
   if (listening.has_error()) {
     Error error = std::move(listening).error();
     if (error.code == Code::failed_precondition) error.hint = "another process listens there; name another address";
+    if (error.code == Code::invalid_argument) error.hint = "name an address that this machine has";
+    if (error.code == Code::permission_denied) error.hint = "ports below 1024 are for root and CAP_NET_BIND_SERVICE";
     return error;
   }
   return impl_->last_port();
@@ -240,7 +248,10 @@ Result<> HttpServer::listen_unix(const std::string& path, unsigned mode) {
     return fail(Code::invalid_argument,
                 fmt::format("socket path {} is longer than {} bytes", path, sizeof(sockaddr_un::sun_path) - 1));
   }
-  ::unlink(path.c_str());
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return fail_errno(errno, fmt::format("cannot make the socket {}, something else is there", path))
+        .with_hint("move it away, or name another folder for the socket");
+  }
   const asio::local::stream_protocol::endpoint endpoint(path);
   // The file appears with its mode: nobody can connect in between.
   const mode_t before = ::umask(static_cast<mode_t>(~mode & 0777U));

@@ -48,6 +48,7 @@ class Registration::Impl {
       machine_.set_has_token(transport_.has_token());
       const Step step = machine_.next(now());
       save();
+      say_when_unjoined();
       if (step.verb == Verb::wait) {
         wake_.expires_at(step.until);
         co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
@@ -114,6 +115,7 @@ class Registration::Impl {
     View out;
     out.state = machine_.state();
     out.reason = machine_.reason();
+    if (out.state == State::unjoined && !transport_.has_token()) out.reason += ": " + transport_.why_no_token();
     out.node_id = identity_.node_id();
     out.start_id = statement_.incarnation.start_id;
     out.saved = machine_.saved();
@@ -189,6 +191,16 @@ class Registration::Impl {
     }
   }
 
+  // Nothing is sent then, so that no answer would tell.
+  void say_when_unjoined() {
+    const bool unjoined = machine_.state() == State::unjoined;
+    if (!std::exchange(said_unjoined_, unjoined) && unjoined) {
+      log::warning(Part::registration, "there is no join token, waiting for one",
+                   {{"reason", transport_.why_no_token()},
+                    {"hint", "omnitide-agent registry tokens create --to FILE makes one, at the registry"}});
+    }
+  }
+
   void report(const Step& step, const Outcome& outcome, State old) {
     if (std::holds_alternative<Acknowledged>(outcome)) last_acknowledged_ = options_.clock();
     const State state = machine_.state();
@@ -218,7 +230,7 @@ class Registration::Impl {
   std::optional<WallTime> last_acknowledged_;
   std::chrono::nanoseconds key_time_{0};
   log::Throttle complaint_{std::chrono::minutes(1)}, unsaved_{std::chrono::minutes(10)};
-  bool stopping_ = false;
+  bool stopping_ = false, said_unjoined_ = false;
 };
 
 Result<std::unique_ptr<Registration>> Registration::open(asio::io_context& context, Options options) {

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "agent/base/file.hpp"
 #include "agent/base/log.hpp"
 #include "agent/base/text.hpp"
@@ -60,8 +62,12 @@ std::vector<std::string> strings(const google::protobuf::RepeatedPtrField<std::s
 Transport::Transport(asio::io_context& context, Options options, Identity& identity)
     : context_(context), options_(std::move(options)), identity_(identity) {}
 
-bool Transport::has_token() const {
-  return !options_.token_file.empty() && ::access(options_.token_file.c_str(), R_OK) == 0;
+bool Transport::has_token() const { return why_no_token().empty(); }
+
+std::string Transport::why_no_token() const {
+  if (options_.token_file.empty()) return "registration.token_file is not set";
+  if (::access(options_.token_file.c_str(), R_OK) == 0) return {};
+  return fail_errno(errno, options_.token_file).message;
 }
 
 void Transport::cancel() {

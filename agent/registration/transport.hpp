@@ -41,6 +41,7 @@ class Transport {
   [[nodiscard]] boost::asio::awaitable<Outcome> perform(Step step, std::shared_ptr<const Statement> statement,
                                                         WallTime judged);
   [[nodiscard]] bool has_token() const;
+  [[nodiscard]] std::string why_no_token() const;  // a sentence; empty when there is one
   // Time spent on the join's keys, certificates and TLS handshakes in this process.
   [[nodiscard]] std::chrono::nanoseconds certificate_time() const { return certificate_time_; }
   void set_options(Options options) { options_ = std::move(options); }

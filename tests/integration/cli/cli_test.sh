@@ -44,6 +44,30 @@ expect "every fault of a configuration, and 2" 2 'bad.yaml:2: http.listn: is not
 expect "run refuses a bad configuration" 2 'bad.yaml:3: http.enabled' "$agent" run -c "$scratch/bad.yaml" "${here[@]}"
 expect "config show says where values come from" 0 'listen: .127.0.0.1:9797. +# default' "$agent" config show "${here[@]}"
 
+# Starts that fail, or lose a part: each says which setting it was and what to do.
+: >"$scratch/file"
+start() { # SECONDS [NAME=VALUE...]
+  env OMNITIDE_HTTP_LISTEN=127.0.0.1:0 OMNITIDE_REGISTRATION_START_JITTER=0s OMNITIDE_PATHS_STATE_DIR="$scratch/state1" \
+    OMNITIDE_PATHS_RUN_DIR="$scratch/run1" "${@:2}" timeout "$1" "$agent" run --config-dir "$scratch/none"
+}
+expect "a state folder that cannot be made" 2 'paths.state_dir: cannot make .*: Not a directory hint="name a folder .*--state-dir' \
+  start 5 OMNITIDE_PATHS_STATE_DIR="$scratch/file/state"
+expect "a run folder that cannot be made" 2 'paths.run_dir: cannot make .*: Not a directory hint="name a folder .*--run-dir' \
+  start 5 OMNITIDE_PATHS_RUN_DIR="$scratch/file/run"
+mkdir -p "$scratch/run1/agent.sock"
+expect "something else in the socket's place" 2 'cannot make the socket .*/agent.sock, something else is there: .* hint=' start 5
+rmdir "$scratch/run1/agent.sock"
+expect "a web configuration that is not there" 124 'the HTTP endpoint is off .*http.web_config_file: cannot read /none/web.yml: No such file' \
+  start 1 OMNITIDE_HTTP_WEB_CONFIG_FILE=/none/web.yml
+printf 'tls_server_config: {cert_file: x.pem, key_file: y.pem}\n' >"$scratch/web.yml"
+expect "a certificate that is not there" 124 'http.web_config_file: cannot use the certificate .*/x.pem: No such file or directory' \
+  start 1 OMNITIDE_HTTP_WEB_CONFIG_FILE="$scratch/web.yml"
+expect "a bearer token that is not there" 124 'http.bearer_token_file: cannot read /none/token' start 1 OMNITIDE_HTTP_BEARER_TOKEN_FILE=/none/token
+expect "no join token" 124 'there is no join token, waiting for one reason="registration.token_file is not set" hint=' \
+  start 1 OMNITIDE_REGISTRATION_ENDPOINT=https://127.0.0.1:1
+expect "a join token that cannot be read" 124 'waiting for one reason="/none/token: No such file' \
+  start 1 OMNITIDE_REGISTRATION_ENDPOINT=https://127.0.0.1:1 OMNITIDE_REGISTRATION_TOKEN_FILE=/none/token
+
 cat >"$scratch/agent.yaml" <<YAML
 paths: {state_dir: $state, run_dir: $run}
 registry: {embedded: true, listen: 127.0.0.1:0, dir: $scratch/own}
