@@ -1,0 +1,224 @@
+#include "agent/daemon/policy_engine.hpp"
+
+#include <fmt/format.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/base/log.hpp"
+#include "agent/policy/parse.hpp"
+
+namespace omnitide::daemon {
+
+namespace {
+
+using std::chrono::duration;
+using std::chrono::steady_clock;
+
+constexpr std::uint8_t kDirectoryRank = 0, kRegistryRank = 1;  // a file on the device wins
+constexpr unsigned kBurstSeconds = 3;
+
+duration<double> since(steady_clock::time_point begin) { return steady_clock::now() - begin; }
+
+// When an event of CLOCK_MONOTONIC was, on the wall clock.
+WallTime wall_time_of(std::uint64_t monotonic_ns) {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto age = std::chrono::nanoseconds(now.tv_sec * 1'000'000'000 + now.tv_nsec) - std::chrono::nanoseconds(monotonic_ns);
+  return wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(age);
+}
+
+}  // namespace
+
+enforcement::Options enforcement_options(const config::PolicyConfig& config) {
+  enforcement::Options out;
+  out.pins = config.pin_dir;
+  out.cgroup = config.cgroup_root;
+  out.mode = config.mode == config::PolicyMode::audit ? enforcement::Mode::audit : enforcement::Mode::enforce;
+  out.interfaces = config.interfaces;
+  out.interfaces_start_open = config.interfaces_start_open;
+  out.xdp_deny = config.xdp_deny;
+  out.mark_mask = config.mark_mask;
+  out.mark_shift = static_cast<std::uint32_t>(std::countr_zero(config.mark_mask));
+  out.connection_rate = config.limits.connection_rate;
+  out.connection_burst = config.limits.connection_rate * kBurstSeconds;
+  out.limits.connections = config.limits.connections;
+  out.limits.translations = config.limits.connections / 4;
+  out.limits.rules = config.limits.total_rules;
+  out.limits.peers = config.limits.identities;
+  out.limits.addresses = config.limits.identities;
+  out.limits.prefixes = config.limits.cidrs;
+  out.limits.words = config.limits.total_rules;
+  out.limits.deny = config.limits.deny;
+  return out;
+}
+
+PolicyEngine::PolicyEngine(config::PolicyConfig config, std::string node_name)
+    : config_(std::move(config)), node_name_(std::move(node_name)) {
+  if (!config_.directory.empty()) directory_.emplace(config_.directory, kDirectoryRank);
+}
+
+Result<> PolicyEngine::open() {
+  Result<enforcement::Enforcement> opened = enforcement::Enforcement::open(enforcement_options(config_));
+  if (opened.has_error()) return std::move(opened).error();
+  enforcement_.emplace(std::move(*opened));
+  start_over();
+  fill_report();
+  return {};
+}
+
+// A compiler whose numbers meet none that the kernel still has.
+void PolicyEngine::start_over() {
+  const enforcement::Enforcement::FirstIds first = enforcement_->first_ids();
+  policy::CompilerLimits limits;
+  limits.rules = config_.limits.rules;
+  limits.identities = config_.limits.identities;
+  limits.cidrs = config_.limits.cidrs;
+  limits.addresses = config_.limits.identities;
+  limits.rows = config_.limits.identities;
+  limits.deny_list = config_.limits.deny;
+  compiler_.emplace(policy::Compiler::Options{
+      .node_name = node_name_, .limits = limits, .first_set = first.set, .first_identity = first.identity});
+  whole_next_ = true;
+}
+
+// A policy that an earlier agent left is not taken away because its files cannot be read.
+bool PolicyEngine::may_start() const {
+  return !whole_next_ || !directory_ || !report_.enforcement.inherited || ::access(config_.directory.c_str(), R_OK | X_OK) == 0;
+}
+
+policy::Changes PolicyEngine::read(const PolicyWork& work) {
+  std::vector<policy::SourceUpdate> updates;
+  if (directory_ && work.directory) {
+    policy::Directory::Reading reading = directory_->read(wall_now());
+    updates = std::move(reading.updates);
+    file_faults_ = std::move(reading.faults);
+    report_.again_after = reading.again_after;
+  }
+  if (work.desired) {
+    updates.push_back({{kRegistryRank, "registry"}, policy::parse(*work.desired, "registry")});
+    report_.desired_version = work.desired_version;
+  }
+  return store_.apply(std::move(updates));
+}
+
+void PolicyEngine::compile_and_publish(const policy::Changes& changes) {
+  if (compile_anew_) start_over();
+  const auto begin = steady_clock::now();
+  policy::Changes all;
+  if (compile_anew_) all.upserts = store_.objects();
+  Result<policy::PlanUpdate> update = compiler_->apply(compile_anew_ ? all : changes);
+  report_.compile = since(begin);
+  compile_anew_ = update.has_error();
+  if (update.has_error()) {
+    report_.failure = update.error().text();
+    log::error(log::Part::policy, "the change is too large, keeping the last policy", {{"reason", update.error().text()}});
+    return;
+  }
+  if (!whole_next_) return publish(*update, false);
+  publish(compiler_->everything(), true);
+}
+
+void PolicyEngine::publish(const policy::PlanUpdate& update, bool whole) {
+  if (update.empty() && !whole) {
+    report_.failure.clear();
+    return;
+  }
+  const auto begin = steady_clock::now();
+  const Result<> published = enforcement_->publish(update, whole);
+  report_.publish = since(begin);
+  whole_next_ = published.has_error();
+  if (published.has_error()) {
+    report_.failure = published.error().text();
+    log::error(log::Part::policy, "cannot publish the change, keeping the last policy", {{"reason", report_.failure}});
+    return;
+  }
+  note_sets(update, whole);
+  report_.failure.clear();
+  report_.last_change = wall_now();
+  log::info(log::Part::policy, whole ? "policy published" : "policy changed",
+            {{"endpoints", std::to_string(compiler_->use().endpoints)},
+             {"took", fmt::format("{:.2f}ms", (report_.parse + report_.compile + report_.publish).count() * 1000)}});
+}
+
+void PolicyEngine::note_sets(const policy::PlanUpdate& update, bool whole) {
+  if (whole) rule_origins_.clear();
+  for (const policy::SetId gone : update.gone_sets)
+    rule_origins_.erase(gone);
+  for (const policy::RuleSet& set : update.sets) {
+    std::vector<std::uint32_t>& origins = rule_origins_[set.id];
+    origins.clear();
+    for (const policy::PlanRule& rule : set.rules)
+      origins.push_back(rule.origin);
+  }
+}
+
+PolicyReport PolicyEngine::turn(const PolicyWork& work) {
+  if (work.directory || work.desired || work.retry) {
+    if (may_start()) {
+      const auto begin = steady_clock::now();
+      const policy::Changes changes = read(work);
+      report_.parse = since(begin);
+      if (!changes.empty() || whole_next_ || compile_anew_) compile_and_publish(changes);
+    } else {
+      report_.failure = fmt::format("{} cannot be read, keeping the policy of an earlier start", config_.directory);
+    }
+  }
+  const auto warn = [this](const Result<>& done, std::string_view what) {
+    if (done.has_error()) report_.notices.push_back(fmt::format("{}: {}", what, done.error().text()));
+  };
+  report_.notices.clear();
+  if (work.links) warn(enforcement_->links_changed(), "following the devices");
+  if (work.search) enforcement_->search();
+  if (work.settle) warn(enforcement_->settle(), "removing what is no longer used");
+  if (work.counters) {
+    warn(enforcement_->count_state(), "counting connections");
+    Result<enforcement::Counters> counters = enforcement_->counters();
+    if (counters.has_value()) report_.counters = std::move(*counters);
+    report_.counted = steady_clock::now();
+  }
+  fill_report();
+  return report_;
+}
+
+void PolicyEngine::fill_report() {
+  report_.enforcement = enforcement_->status();
+  report_.objects = store_.size();
+  report_.use = compiler_->use();
+  report_.limits = compiler_->limits();
+  report_.faults = store_.faults();
+  report_.faults.insert(report_.faults.end(), file_faults_.begin(), file_faults_.end());
+  for (const policy::Compiler::Conflict& conflict : compiler_->conflicts()) {
+    std::string claimants;
+    for (const policy::ObjectKey& key : conflict.claimants)
+      claimants += (claimants.empty() ? "" : ", ") + policy::describe(key);
+    report_.notices.push_back(fmt::format("{} is claimed by {}; the first has it", format(conflict.address), claimants));
+  }
+}
+
+std::vector<NamedFlow> PolicyEngine::flows(std::size_t most) {
+  std::vector<NamedFlow> out;
+  for (enforcement::FlowEvent& event : enforcement_->drain(most)) {
+    NamedFlow flow;
+    flow.time = wall_time_of(event.time_ns);
+    const auto name = [this](const Address& address) -> std::optional<policy::ObjectKey> {
+      const policy::ObjectKey* key = compiler_->holder(address);
+      return key == nullptr ? std::nullopt : std::optional(*key);
+    };
+    flow.source = name(event.source);
+    flow.destination = name(event.destination);
+    const auto set = rule_origins_.find(event.set);
+    if (event.rule && set != rule_origins_.end() && *event.rule < set->second.size()) {
+      const policy::RuleOrigin* origin = compiler_->rule_origin(set->second[*event.rule]);
+      if (origin != nullptr) flow.rule = *origin;
+    }
+    const auto device = std::ranges::find(report_.enforcement.devices, event.ifindex, &enforcement::DeviceStatus::ifindex);
+    if (device != report_.enforcement.devices.end()) flow.device = device->name;
+    flow.event = std::move(event);
+    out.push_back(std::move(flow));
+  }
+  return out;
+}
+
+}  // namespace omnitide::daemon

@@ -1,0 +1,92 @@
+// Network policy from its sources to the kernel: files and the registry's documents -> store -> compiler -> enforcement.
+// Everything here blocks and is called by one worker at a time; PolicyPart has the loop's side.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/base/clock.hpp"
+#include "agent/config/config.hpp"
+#include "agent/policy/compiler.hpp"
+#include "agent/policy/directory.hpp"
+#include "agent/policy/store.hpp"
+#include "ebpf/enforcement/enforcement.hpp"
+
+namespace omnitide::daemon {
+
+// What is to be done in one turn, and what others gave for it.
+struct PolicyWork {
+  bool directory = false, links = false, settle = false, search = false, counters = false;
+  bool retry = false;                         // publish again what failed
+  std::optional<std::string> desired;         // the registry's document; empty text: it has none for this node
+  std::string desired_version;
+  [[nodiscard]] bool any() const { return directory || links || settle || search || counters || retry || desired.has_value(); }
+};
+
+// The state after a turn. A plain value that the loop keeps.
+struct PolicyReport {
+  enforcement::Status enforcement;
+  enforcement::Counters counters;
+  SteadyTime counted;
+  std::vector<policy::Fault> faults;
+  std::vector<std::string> notices;  // an address that two pods claim, a device that is not found, ...
+  std::size_t objects = 0;
+  policy::CompilerUse use;
+  policy::CompilerLimits limits;
+  std::string failure;  // why the last change is not in force; the policy before it holds
+  std::string desired_version;
+  std::optional<WallTime> last_change;
+  std::chrono::duration<double> parse{0}, compile{0}, publish{0};      // of the last change
+  std::optional<std::chrono::milliseconds> again_after;                // something in the directory is not settled
+};
+
+// A verdict with the names that its numbers had when it was read.
+struct NamedFlow {
+  enforcement::FlowEvent event;
+  WallTime time;
+  std::optional<policy::ObjectKey> source, destination;
+  std::optional<policy::RuleOrigin> rule;
+  std::string device;
+};
+
+class PolicyEngine {
+ public:
+  // The node's name is that of Pod.spec.nodeName.
+  PolicyEngine(config::PolicyConfig config, std::string node_name);
+  [[nodiscard]] Result<> open();
+  // Does the work; failures are in the report.
+  [[nodiscard]] PolicyReport turn(const PolicyWork& work);
+  [[nodiscard]] std::vector<NamedFlow> flows(std::size_t most);
+  [[nodiscard]] int monitor_fd() const { return enforcement_->monitor_fd(); }
+  [[nodiscard]] int events_fd() const { return enforcement_->events_fd(); }
+
+ private:
+  [[nodiscard]] policy::Changes read(const PolicyWork& work);
+  void compile_and_publish(const policy::Changes& changes);
+  void publish(const policy::PlanUpdate& update, bool whole);
+  void start_over();
+  void note_sets(const policy::PlanUpdate& update, bool whole);
+  void fill_report();
+  [[nodiscard]] bool may_start() const;
+
+  config::PolicyConfig config_;
+  std::string node_name_;
+  std::optional<enforcement::Enforcement> enforcement_;
+  std::optional<policy::Directory> directory_;
+  policy::Store store_;
+  std::optional<policy::Compiler> compiler_;
+  std::unordered_map<policy::SetId, std::vector<std::uint32_t>> rule_origins_;  // PlanRule.origin by set and rule
+  std::vector<policy::Fault> file_faults_;
+  PolicyReport report_;
+  bool whole_next_ = true;     // the next publication replaces everything
+  bool compile_anew_ = false;  // the compiler has not taken what the store has
+};
+
+[[nodiscard]] enforcement::Options enforcement_options(const config::PolicyConfig& config);
+
+}  // namespace omnitide::daemon
