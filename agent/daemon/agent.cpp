@@ -14,7 +14,7 @@
 #include "agent/base/version.hpp"
 #include "agent/codec/facts_codec.hpp"
 #include "agent/config/reload.hpp"
-#include "agent/daemon/local_api.hpp"
+#include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/io/crypto.hpp"
 #include "omnitide/node/v1/local.pb.h"
@@ -42,6 +42,7 @@ Agent::Agent(config::LoadOptions options, config::Config config, std::shared_ptr
 Result<> Agent::start() {
   wait_for_signal();
   if (Result<> listening = start_local_api(); listening.has_error()) return listening;
+  start_policy();
   start_discovery();
   start_registry();
   start_registration();
@@ -164,6 +165,7 @@ Result<> Agent::start_local_api() {
                       {{"part", std::string(log::name(part))}, {"level", std::string(log::name(level))}});
           },
   };
+  add_policy(sources);
   Result<std::unique_ptr<io::HttpServer>> opened = open_local_api(context_, path, std::move(sources));
   if (opened.has_error()) return std::move(opened).error();
   local_api_ = std::move(*opened);
@@ -249,12 +251,18 @@ Snapshot Agent::snapshot() {
                .registration = std::nullopt,
                .sources = {}};
   if (registration_) out.registration = registration_->view();
+  if (policy_) out.policy = &policy_->report();
   if (discovery_) out.sources = discovery_->inventory().status();
   return out;
 }
 
 std::vector<model::Sample> Agent::samples() {
   std::vector<model::Sample> out = self_samples(parts_.all(), pool_.stuck());
+  if (config_.metrics.enabled && policy_) {
+    policy_->refresh_counters();
+    for (model::Sample& sample : policy_samples(policy_->report()))
+      out.push_back(std::move(sample));
+  }
   if (!config_.metrics.enabled || !discovery_) return out;
   for (model::Sample& sample : discovery_->inventory().samples())
     out.push_back(std::move(sample));
@@ -328,6 +336,7 @@ void Agent::stop(int signal_number) {
   levels_.stop();
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
+  if (policy_) policy_->stop();
   if (web_) web_->stop();
   if (local_api_) local_api_->stop();
   if (registry_) registry_->stop();

@@ -9,10 +9,12 @@
 
 #include "agent/config/load.hpp"
 #include "agent/daemon/discovery_part.hpp"
+#include "agent/daemon/local_api.hpp"
 #include "agent/daemon/log_levels.hpp"
 #include "agent/daemon/log_sinks.hpp"
 #include "agent/daemon/notifier.hpp"
 #include "agent/daemon/parts.hpp"
+#include "agent/daemon/policy_part.hpp"
 #include "agent/daemon/report.hpp"
 #include "agent/daemon/web.hpp"
 #include "agent/io/http_server.hpp"
@@ -34,6 +36,9 @@ class Agent {
   void start_registration();
   [[nodiscard]] bool known_to_embedded_registry() const;
   void start_discovery();
+  void start_policy();
+  void policy_changed();
+  void add_policy(LocalSources& sources);
   Result<> start_local_api();
   void start_web();
   void wait_for_signal();
@@ -65,6 +70,7 @@ class Agent {
   std::unique_ptr<registry::Registry> registry_;
   std::unique_ptr<registration::Registration> registration_;
   std::unique_ptr<DiscoveryPart> discovery_;
+  std::unique_ptr<PolicyPart> policy_;
   std::unique_ptr<io::HttpServer> local_api_;
   std::unique_ptr<Web> web_;
   std::string bootstrap_token_;  // file that the embedded registry's token was written to; removed once joined

@@ -2,6 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
+#include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
@@ -14,6 +17,13 @@ namespace {
 
 constexpr std::string_view kProtobuf = "application/x-protobuf";
 constexpr std::chrono::hours kLongestLevel{24 * 7};
+constexpr std::chrono::milliseconds kLongestWait{600'000}, kLongestPatience{30'000};
+
+// A number in the query; 0 when it is absent or none.
+std::uint64_t number(const io::HttpRequest& request, const char* name) {
+  const auto found = request.query.find(name);
+  return found == request.query.end() ? 0 : parse_number<std::uint64_t>(found->second).value_or(0);
+}
 
 io::HttpResponse message(const io::HttpRequest& request, const google::protobuf::Message& body) {
   io::HttpResponse out;
@@ -59,6 +69,39 @@ Result<> set_level(const io::HttpRequest& request, const LocalSources& sources) 
   return {};
 }
 
+void add_policy_routes(std::vector<io::Route>& routes, const std::shared_ptr<const LocalSources>& sources) {
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/policy",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::PolicyStatus body;
+                      const Result<> done = sources->policy(body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+  routes.push_back({.method = "POST",
+                    .pattern = "/v1/policy/wait",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::PolicyWaitResponse body;
+                      const std::chrono::milliseconds timeout(number(request, "timeout"));
+                      const Result<> done = co_await sources->policy_wait(std::min(timeout, kLongestWait), body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 4096});
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/flows",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::FlowList body;
+                      const std::chrono::milliseconds patience(number(request, "wait"));
+                      const Result<> done =
+                          co_await sources->flows(number(request, "after"), std::min(patience, kLongestPatience), body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context, const std::string& socket_path,
@@ -93,6 +136,7 @@ Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context
                },
                .body_limit = 4096,
                .guard = only_root};
+  add_policy_routes(routes, sources);
   io::ServerLimits limits;
   limits.connections = 64;
   auto server = std::make_unique<io::HttpServer>(context, std::move(routes), limits);

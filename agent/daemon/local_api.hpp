@@ -2,7 +2,9 @@
 // 0 or the agent's own user, by SO_PEERCRED.
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +14,9 @@
 
 namespace omnitide::node::v1 {
 class Discovery;
+class FlowList;
+class PolicyStatus;
+class PolicyWaitResponse;
 class Status;
 }  // namespace omnitide::node::v1
 
@@ -21,6 +26,13 @@ struct LocalSources {
   std::function<void(node::v1::Status&)> status;
   std::function<void(node::v1::Discovery&)> discovery;
   std::function<void(log::Part, log::Level, std::chrono::seconds)> set_log_level;
+  // Of network policy; they fail with failed_precondition while it is off.
+  std::function<Result<>(node::v1::PolicyStatus&)> policy;
+  std::function<boost::asio::awaitable<Result<>>(std::chrono::milliseconds timeout, node::v1::PolicyWaitResponse&)>
+      policy_wait;
+  std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,
+                                                 node::v1::FlowList&)>
+      flows;
 };
 
 // Listens at once; the server lives as long as the returned object.

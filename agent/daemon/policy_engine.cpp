@@ -25,7 +25,8 @@ duration<double> since(steady_clock::time_point begin) { return steady_clock::no
 WallTime wall_time_of(std::uint64_t monotonic_ns) {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto age = std::chrono::nanoseconds(now.tv_sec * 1'000'000'000 + now.tv_nsec) - std::chrono::nanoseconds(monotonic_ns);
+  const auto age =
+      std::chrono::nanoseconds(now.tv_sec * 1'000'000'000 + now.tv_nsec) - std::chrono::nanoseconds(monotonic_ns);
   return wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(age);
 }
 
@@ -85,7 +86,8 @@ void PolicyEngine::start_over() {
 
 // A policy that an earlier agent left is not taken away because its files cannot be read.
 bool PolicyEngine::may_start() const {
-  return !whole_next_ || !directory_ || !report_.enforcement.inherited || ::access(config_.directory.c_str(), R_OK | X_OK) == 0;
+  return !whole_next_ || !directory_ || !report_.enforcement.inherited ||
+         ::access(config_.directory.c_str(), R_OK | X_OK) == 0;
 }
 
 policy::Changes PolicyEngine::read(const PolicyWork& work) {
@@ -113,7 +115,8 @@ void PolicyEngine::compile_and_publish(const policy::Changes& changes) {
   compile_anew_ = update.has_error();
   if (update.has_error()) {
     report_.failure = update.error().text();
-    log::error(log::Part::policy, "the change is too large, keeping the last policy", {{"reason", update.error().text()}});
+    log::error(log::Part::policy, "the change is too large, keeping the last policy",
+               {{"reason", update.error().text()}});
     return;
   }
   if (!whole_next_) return publish(*update, false);
@@ -193,7 +196,8 @@ void PolicyEngine::fill_report() {
     std::string claimants;
     for (const policy::ObjectKey& key : conflict.claimants)
       claimants += (claimants.empty() ? "" : ", ") + policy::describe(key);
-    report_.notices.push_back(fmt::format("{} is claimed by {}; the first has it", format(conflict.address), claimants));
+    report_.notices.push_back(
+        fmt::format("{} is claimed by {}; the first has it", format(conflict.address), claimants));
   }
 }
 
@@ -213,7 +217,8 @@ std::vector<NamedFlow> PolicyEngine::flows(std::size_t most) {
       const policy::RuleOrigin* origin = compiler_->rule_origin(set->second[*event.rule]);
       if (origin != nullptr) flow.rule = *origin;
     }
-    const auto device = std::ranges::find(report_.enforcement.devices, event.ifindex, &enforcement::DeviceStatus::ifindex);
+    const auto device =
+        std::ranges::find(report_.enforcement.devices, event.ifindex, &enforcement::DeviceStatus::ifindex);
     if (device != report_.enforcement.devices.end()) flow.device = device->name;
     flow.event = std::move(event);
     out.push_back(std::move(flow));

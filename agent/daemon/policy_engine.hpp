@@ -1,5 +1,5 @@
-// Network policy from its sources to the kernel: files and the registry's documents -> store -> compiler -> enforcement.
-// Everything here blocks and is called by one worker at a time; PolicyPart has the loop's side.
+// Network policy from its sources to the kernel: files and the registry's documents -> store -> compiler ->
+// enforcement. Everything here blocks and is called by one worker at a time; PolicyPart has the loop's side.
 #pragma once
 
 #include <chrono>
@@ -22,10 +22,12 @@ namespace omnitide::daemon {
 // What is to be done in one turn, and what others gave for it.
 struct PolicyWork {
   bool directory = false, links = false, settle = false, search = false, counters = false;
-  bool retry = false;                         // publish again what failed
-  std::optional<std::string> desired;         // the registry's document; empty text: it has none for this node
+  bool retry = false;                  // publish again what failed
+  std::optional<std::string> desired;  // the registry's document; empty text: it has none for this node
   std::string desired_version;
-  [[nodiscard]] bool any() const { return directory || links || settle || search || counters || retry || desired.has_value(); }
+  [[nodiscard]] bool any() const {
+    return directory || links || settle || search || counters || retry || desired.has_value();
+  }
 };
 
 // The state after a turn. A plain value that the loop keeps.
@@ -41,8 +43,8 @@ struct PolicyReport {
   std::string failure;  // why the last change is not in force; the policy before it holds
   std::string desired_version;
   std::optional<WallTime> last_change;
-  std::chrono::duration<double> parse{0}, compile{0}, publish{0};      // of the last change
-  std::optional<std::chrono::milliseconds> again_after;                // something in the directory is not settled
+  std::chrono::duration<double> parse{0}, compile{0}, publish{0};  // of the last change
+  std::optional<std::chrono::milliseconds> again_after;            // something in the directory is not settled
 };
 
 // A verdict with the names that its numbers had when it was read.

@@ -3,6 +3,7 @@
 #include "agent/base/text.hpp"
 #include "agent/base/version.hpp"
 #include "agent/codec/facts_codec.hpp"
+#include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "discovery/inventory/labels.hpp"
 #include "omnitide/node/v1/local.pb.h"
@@ -70,6 +71,7 @@ void fill(const Snapshot& snapshot, v1::Status& out) {
     row.set_level(std::string(log::name(event.level)));
     row.set_message(event.message);
   }
+  if (snapshot.policy != nullptr) fill(*snapshot.policy, *out.mutable_policy());
   out.set_state_dir(snapshot.config.paths.state_dir);
   if (snapshot.config.registry.embedded) out.set_registry_dir(snapshot.config.registry.dir);
   out.set_resident_bytes(resident_bytes());

@@ -8,6 +8,7 @@
 
 #include "agent/config/config.hpp"
 #include "agent/daemon/log_sinks.hpp"
+#include "agent/daemon/policy_engine.hpp"
 #include "agent/model/part_status.hpp"
 #include "agent/model/sample.hpp"
 #include "agent/registration/registration.hpp"
@@ -31,6 +32,7 @@ struct Snapshot {
   std::chrono::duration<double> ready_after{0};
   std::optional<registration::View> registration;
   std::vector<discovery::SourceStatus> sources;
+  const PolicyReport* policy = nullptr;  // null while network policy is off
 };
 
 void fill(const Snapshot& snapshot, node::v1::Status& out);

@@ -1,0 +1,301 @@
+#include "agent/daemon/policy_part.hpp"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <exception>
+
+#include "agent/base/log.hpp"
+
+namespace omnitide::daemon {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kFlowsKept = 2048, kFlowsATime = 512;
+constexpr auto kLongestTurn = 120s;
+constexpr auto kFlowPause = 20ms;  // events gather meanwhile
+constexpr auto kRetryAfter = 5s;   // after a failed publication
+constexpr auto kSearchEvery = 1s;  // while a pod's device is not known
+constexpr auto kCountersAge = 5s;
+constexpr auto kDirectoryRetry = 2s;  // while there is none to watch
+constexpr std::uint32_t kFileEvents =
+    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
+
+}  // namespace
+
+PolicyPart::PolicyPart(asio::io_context& context, io::WorkerPool& pool, config::PolicyConfig config,
+                       std::string node_name, std::function<void()> on_change)
+    : context_(context),
+      pool_(pool),
+      config_(config),
+      on_change_(std::move(on_change)),
+      engine_(std::make_shared<PolicyEngine>(std::move(config), std::move(node_name))),
+      wake_(context),
+      next_(context) {}
+
+void PolicyPart::start() {
+  wanted_.directory = wanted_.retry = true;
+  spawn(run());
+}
+
+void PolicyPart::stop() {
+  stopping_ = true;
+  wake_.cancel();
+  next_.cancel();
+  for (const auto& pause : pauses_)
+    pause->cancel();
+  for (const auto& descriptor : descriptors_) {
+    boost::system::error_code ignored;
+    descriptor->cancel(ignored);
+  }
+}
+
+void PolicyPart::spawn(asio::awaitable<void> work) {
+  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
+    if (!problem || stopping_) return;
+    try {
+      std::rethrow_exception(problem);
+    } catch (const std::exception& caught) {
+      failed_ = caught.what();
+      log::error(log::Part::policy, "network policy no longer follows changes, what is enforced stays",
+                 {{"reason", failed_}});
+      on_change_();
+    }
+  });
+}
+
+void PolicyPart::want(const std::function<void(PolicyWork&)>& change) {
+  change(wanted_);
+  wake_.cancel();
+}
+
+void PolicyPart::set_desired(std::string version, std::string text) {
+  wanted_.desired = std::move(text);
+  wanted_.desired_version = std::move(version);
+  wake_.cancel();
+}
+
+void PolicyPart::refresh_counters() {
+  if (opened_ && std::chrono::steady_clock::now() - report_.counted > kCountersAge)
+    want([](PolicyWork& work) { work.counters = true; });
+}
+
+asio::awaitable<void> PolicyPart::run() {
+  const std::shared_ptr<PolicyEngine> engine = engine_;
+  std::function<Result<int>()> open = [engine]() -> Result<int> {
+    Result<> opened = engine->open();
+    if (opened.has_error()) return std::move(opened).error();
+    return 0;
+  };
+  const Result<int> opened = co_await pool_.run_for<int>(std::move(open), kLongestTurn);
+  if (stopping_) co_return;
+  if (opened.has_error()) {
+    failed_ = opened.error().text();
+    log::error(log::Part::policy, "network policy is off", {{"reason", failed_}});
+    on_change_();
+    co_return;
+  }
+  opened_ = true;
+  if (!config_.directory.empty()) spawn(watch_directory());
+  spawn(watch(
+      engine_->monitor_fd(), [this] { want([](PolicyWork& work) { work.links = true; }); }, 0ms));
+  spawn(watch(
+      engine_->events_fd(),
+      [this] {
+        want_flows_ = true;
+        wake_.cancel();
+      },
+      kFlowPause));
+  while (!stopping_) {
+    if (!wanted_.any() && !want_flows_) {
+      wake_.expires_at(asio::steady_timer::time_point::max());
+      co_await wake_.async_wait(kTuple);
+      continue;
+    }
+    if (!co_await one_turn()) co_return;
+  }
+}
+
+asio::awaitable<bool> PolicyPart::one_turn() {
+  struct Outcome {
+    PolicyReport report;
+    std::vector<NamedFlow> flows;
+  };
+  const PolicyWork work = std::exchange(wanted_, {});
+  const bool with_flows = std::exchange(want_flows_, false);
+  ++turns_begun_;
+  std::function<Result<Outcome>()> job = [engine = engine_, work, with_flows]() -> Result<Outcome> {
+    Outcome out;
+    out.report = engine->turn(work);
+    if (with_flows) out.flows = engine->flows(kFlowsATime);
+    return out;
+  };
+  Result<Outcome> done = co_await pool_.run_for<Outcome>(std::move(job), kLongestTurn);
+  if (stopping_) co_return false;
+  if (done.has_error()) {
+    failed_ = done.error().text();
+    log::error(log::Part::policy, "network policy no longer follows changes, what is enforced stays",
+               {{"reason", failed_}});
+    on_change_();
+    co_return false;
+  }
+  report_ = std::move(done->report);
+  keep(std::move(done->flows));
+  ++turns_done_;
+  plan_next();
+  for (const auto& pause : pauses_)
+    pause->cancel();
+  if (work.any()) on_change_();
+  co_return true;
+}
+
+// What nobody will tell of: a failed publication, a pod whose device is not known yet, a file that is being written.
+void PolicyPart::plan_next() {
+  if (report_.enforcement.unsettled && !wanted_.any()) wanted_.settle = true;
+  const bool pending =
+      std::ranges::any_of(report_.enforcement.endpoints, [](const auto& each) { return !each.pending.empty(); });
+  std::chrono::milliseconds after = 1h;
+  if (!report_.failure.empty()) after = kRetryAfter;
+  if (pending) after = std::min<std::chrono::milliseconds>(after, kSearchEvery);
+  if (report_.again_after) after = std::min(after, *report_.again_after);
+  if (after == 1h) return;
+  next_.expires_after(after);
+  next_.async_wait([this, pending](const boost::system::error_code& error) {
+    if (error || stopping_) return;
+    want([this, pending](PolicyWork& work) {
+      work.retry = !report_.failure.empty();
+      work.directory = report_.again_after.has_value();
+      work.search = work.links = pending;
+      if (!work.any()) work.settle = report_.enforcement.unsettled;
+    });
+  });
+}
+
+// Waits until the descriptor is readable, tells, and waits for the turn that reads it before it looks again.
+asio::awaitable<void> PolicyPart::watch(int fd, std::function<void()> readable, std::chrono::milliseconds pause) {
+  const auto descriptor = std::make_shared<asio::posix::stream_descriptor>(context_, ::dup(fd));
+  const auto timer = std::make_shared<asio::steady_timer>(context_);
+  descriptors_.push_back(descriptor);
+  pauses_.push_back(timer);
+  while (!stopping_) {
+    const auto [error] = co_await descriptor->async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
+    if (error || stopping_) co_return;
+    if (pause > 0ms) {
+      asio::steady_timer gather(context_, pause);
+      co_await gather.async_wait(kTuple);
+    }
+    const std::uint64_t begun = turns_begun_;
+    readable();
+    while (turns_done_ <= begun && !stopping_ && failed_.empty()) {
+      timer->expires_at(asio::steady_timer::time_point::max());
+      co_await timer->async_wait(kTuple);
+    }
+    if (!failed_.empty()) co_return;
+  }
+}
+
+asio::awaitable<void> PolicyPart::watch_directory() {
+  bool seen = true;
+  while (!stopping_) {
+    const int fd = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (fd < 0) throw std::runtime_error("inotify cannot be used: too many instances or no memory");
+    const auto descriptor = std::make_shared<asio::posix::stream_descriptor>(context_, fd);
+    const bool watching = ::inotify_add_watch(fd, config_.directory.c_str(), kFileEvents) >= 0;
+    if (watching && !std::exchange(seen, true)) want([](PolicyWork& work) { work.directory = true; });
+    if (!watching) {
+      seen = false;
+      const auto pause = std::make_shared<asio::steady_timer>(context_, kDirectoryRetry);
+      pauses_.push_back(pause);
+      co_await pause->async_wait(kTuple);
+      std::erase(pauses_, pause);
+      continue;
+    }
+    descriptors_.push_back(descriptor);
+    want([](PolicyWork& work) { work.directory = true; });  // what changed before the watch was there
+    bool gone = false;
+    while (!gone && !stopping_) {
+      std::array<char, 16384> buffer{};
+      const auto [error, size] = co_await descriptor->async_read_some(asio::buffer(buffer), kTuple);
+      if (error) break;
+      for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
+        inotify_event event{};
+        std::copy_n(buffer.begin() + static_cast<std::ptrdiff_t>(at), sizeof event, reinterpret_cast<char*>(&event));
+        gone = gone || (event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+        at += sizeof event + event.len;
+      }
+      want([](PolicyWork& work) { work.directory = true; });
+    }
+    std::erase(descriptors_, descriptor);
+  }
+}
+
+PolicyPart::Waited PolicyPart::judge_wait() const {
+  if (!failed_.empty()) return {false, failed_};
+  if (!report_.failure.empty()) return {false, report_.failure};
+  for (const enforcement::EndpointStatus& endpoint : report_.enforcement.endpoints)
+    if (!endpoint.pending.empty()) return {false, endpoint.name + ": " + endpoint.pending};
+  for (const enforcement::DeviceStatus& device : report_.enforcement.devices)
+    if (!device.problem.empty()) return {false, device.name + ": " + device.problem};
+  for (const policy::Fault& fault : report_.faults)
+    if (!fault.applied) return {false, fault.text()};
+  return {report_.enforcement.live, report_.enforcement.live ? "" : "no policy has been published yet"};
+}
+
+asio::awaitable<PolicyPart::Waited> PolicyPart::wait(std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const std::uint64_t needed = turns_begun_ + 1;
+  want([](PolicyWork& work) { work.directory = true; });
+  while (true) {
+    Waited now = judge_wait();
+    if (!failed_.empty() || stopping_) co_return now;
+    if (turns_done_ >= needed && now.enforced) co_return now;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      if (turns_done_ < needed) now = {false, "the change is still being worked on"};
+      co_return now;
+    }
+    asio::steady_timer tick(
+        context_, std::min<std::chrono::steady_clock::duration>(5ms, deadline - std::chrono::steady_clock::now()));
+    co_await tick.async_wait(kTuple);
+  }
+}
+
+void PolicyPart::keep(std::vector<NamedFlow> flows) {
+  for (NamedFlow& flow : flows) {
+    flows_.push_back(std::make_shared<const NamedFlow>(std::move(flow)));
+    ++flow_number_;
+    if (flows_.size() > kFlowsKept) flows_.pop_front();
+  }
+}
+
+asio::awaitable<PolicyPart::Flows> PolicyPart::flows(std::uint64_t after, std::size_t most,
+                                                     std::chrono::milliseconds patience) {
+  if (after >= flow_number_ && !stopping_) {
+    after = flow_number_;
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (flow_number_ <= after && !stopping_ && std::chrono::steady_clock::now() < deadline) {
+      asio::steady_timer tick(
+          context_, std::min<std::chrono::steady_clock::duration>(50ms, deadline - std::chrono::steady_clock::now()));
+      co_await tick.async_wait(kTuple);
+    }
+  }
+  Flows out;
+  const std::uint64_t oldest = flow_number_ - flows_.size() + 1;
+  out.first = std::max(after + 1, oldest);
+  out.lost = report_.counters.lost_events + (after + 1 < oldest && after > 0 ? oldest - after - 1 : 0);
+  for (std::uint64_t number = out.first; number <= flow_number_ && out.items.size() < most; ++number)
+    out.items.push_back(flows_[number - oldest]);
+  out.next = out.first + out.items.size() - 1;
+  co_return out;
+}
+
+}  // namespace omnitide::daemon
