@@ -26,6 +26,8 @@ void add_all(Command& root, Session& session) {
   add_doctor(root, session);
   add_registry(root, session);
   add_config(root, session);
+  add_policy(root, session);
+  add_flows(root, session);
   add_log_level(root, session);
   add_support(root, session);
   add_version(root, session);
@@ -39,7 +41,7 @@ void add_all(Command& root, Session& session) {
 namespace {
 
 int run_command(Session& session, int argc, const char* const* argv) {
-  CommandTree tree("omnitide-agent", "Node agent: discovery, registration, metrics and health in one process",
+  CommandTree tree("omnitide-agent", "Node agent: discovery, registration, network policy and metrics in one process",
                    fmt::format("omnitide-agent {}", version()));
   Command root = tree.root();
   add_all(root, session);

@@ -15,6 +15,8 @@ void add_config(Command& root, Session& session);
 void add_version(Command& root, Session& session);
 void add_support(Command& root, Session& session);
 void add_log_level(Command& root, Session& session);
+void add_policy(Command& root, Session& session);  // with its sub-commands: policy_commands.hpp
+void add_flows(Command& root, Session& session);
 void add_completion(Command& root, Session& session);
 
 void add_all(Command& root, Session& session);

@@ -144,16 +144,19 @@ int Session::failed(const std::vector<config::Fault>& faults) const {
   return exit_code(Code::invalid_argument);
 }
 
-Result<std::string> Session::agent_request(const std::string& method, const std::string& path, std::string body) const {
+Result<std::string> Session::agent_request(const std::string& method, const std::string& path, std::string body,
+                                           const std::map<std::string, std::string>& query,
+                                           std::chrono::milliseconds timeout) const {
   const std::string socket = run_dir() + "/agent.sock";
   if (Result<> answers = knock(socket); answers.has_error()) return std::move(answers).error();
   io::ClientOptions options;
   options.endpoint = "unix:" + socket;
-  options.timeout = std::chrono::seconds(5);
+  options.timeout = timeout;
   options.body_limit = 32U << 20U;
   io::HttpRequest request;
   request.method = method;
   request.path = path;
+  request.query = query;
   request.headers = {{"accept", "application/x-protobuf"}, {"content-type", "application/x-protobuf"}};
   request.body = std::move(body);
   Result<io::HttpResponse> answer = io::send_blocking(std::move(options), std::move(request));

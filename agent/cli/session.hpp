@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -61,8 +62,9 @@ class Session {
   // From the running agent, by its socket.
   [[nodiscard]] Result<> agent_status(node::v1::Status& out) const;
   [[nodiscard]] Result<> agent_facts(node::v1::Discovery& out) const;
-  [[nodiscard]] Result<std::string> agent_request(const std::string& method, const std::string& path,
-                                                  std::string body) const;
+  [[nodiscard]] Result<std::string> agent_request(const std::string& method, const std::string& path, std::string body,
+                                                  const std::map<std::string, std::string>& query = {},
+                                                  std::chrono::milliseconds timeout = std::chrono::seconds(5)) const;
 
  private:
   const Callbacks& callbacks_;

@@ -1,0 +1,13 @@
+// The sub-commands of `policy`, one file each.
+#pragma once
+
+#include "agent/cli/commands.hpp"
+
+namespace omnitide::cli {
+
+// Of the running agent.
+void add_policy_status(Command& group, Session& session);
+void add_policy_wait(Command& group, Session& session);
+void add_policy_detach(Command& group, Session& session);
+
+}  // namespace omnitide::cli
