@@ -27,9 +27,10 @@ bool is_policy(ObjectKey::Kind kind) {
 
 Error exhausted(const char* limit, std::size_t needed, std::size_t allowed, const std::string& what,
                 const std::string& hint) {
-  Error out = fail(
-      Code::resource_exhausted,
-      fmt::format("limit \"{}\": {} {} needed, {} allowed; the last good policy stays", limit, needed, what, allowed));
+  Error out =
+      fail(Code::resource_exhausted,
+           fmt::format("the limit of {} is reached: {} {} would be needed, {} are allowed; the last good policy stays",
+                       limit, needed, what, allowed));
   out.field = limit;
   out.hint = hint;
   return out;
@@ -132,9 +133,9 @@ SetRecord* Compiler::State::hold_set(std::optional<SetKey> key, SetRecord* old, 
   if (key) {
     if (const std::size_t rules = count_rules(*key); rules > options.limits.rules) {
       if (!failure) {
-        failure =
-            exhausted("rules", rules, options.limits.rules, "rules in one set for " + whose,
-                      "select fewer pods with the policies that have most rules, or merge their peers into blocks");
+        failure = exhausted(
+            "rules", rules, options.limits.rules, "rules in one set for " + whose,
+            "select fewer pods by the policies with most rules, or merge rules that differ in peers or ports only");
       }
       return old;
     }
@@ -234,19 +235,21 @@ std::optional<Error> Compiler::State::over_limit() const {
     const char* what;
     const char* hint;
   };
-  const std::array<Check, 7> checks{{
-      {"identities", peers.pods() + peers.others(), limits.identities, "identities",
-       "pods differ too much: labels that no policy needs make identities of their own; raise the limit"},
-      {"cidrs", addresses.regions(), limits.cidrs, "prefixes of ipBlock, except and networks",
-       "merge neighbouring prefixes, or raise the limit"},
-      {"addresses", addresses.claims().size(), limits.addresses, "addresses of pods and nodes", "raise the limit"},
-      {"sets", sets.sets(), limits.sets, "rule sets",
-       "pods with the same policies share a set: give them the same labels, or raise the limit"},
+  const std::array<Check, 8> checks{{
+      {"identities", peers.pods() + peers.others(), limits.identities, "identities of peers",
+       "give pods fewer labels of their own, use fewer CIDRs, or raise policy.limits.identities"},
+      {"cidrs", addresses.regions(), limits.cidrs, "different prefixes of ipBlock, except and networks",
+       "merge neighbouring prefixes, or raise policy.limits.cidrs"},
+      {"addresses", addresses.claims().size(), limits.addresses, "addresses of pods and nodes",
+       "the cluster is larger than this node can know"},
+      {"total_rules", sets.rules(), limits.total_rules, "rules of all pods together",
+       "merge rules that differ in peers or ports only, or raise policy.limits.total_rules"},
+      {"sets", sets.sets(), limits.sets, "rule sets", "pods that the same policies select share a set"},
       {"rows", sets.rows(identities), limits.rows, "rows of peers",
-       "use fewer policies with peers of their own for the pods of this node, or raise the limit"},
-      {"endpoints", endpoints.size(), limits.endpoints, "endpoints", "raise the limit"},
-      {"deny_list", endpoints.deny_entries(), limits.deny_list, "prefixes in the deny list",
-       "merge neighbouring prefixes, or raise the limit"},
+       "use fewer policies with peers of their own for the pods of this node"},
+      {"endpoints", endpoints.size(), limits.endpoints, "endpoints", "there are too many pods on this node"},
+      {"deny", endpoints.deny_entries(), limits.deny, "prefixes in the deny list",
+       "merge neighbouring prefixes, or raise policy.limits.deny"},
   }};
   for (const Check& check : checks) {
     if (check.used > check.allowed) return exhausted(check.name, check.used, check.allowed, check.what, check.hint);
@@ -320,13 +323,14 @@ PlanUpdate Compiler::everything() const {
 CompilerUse Compiler::use() const {
   const State& state = *state_;
   return {.rules = state.sets.most_rules(),
+          .total_rules = state.sets.rules(),
           .identities = state.peers.pods() + state.peers.others(),
           .cidrs = state.addresses.regions(),
           .addresses = state.addresses.claims().size(),
           .sets = state.sets.sets(),
           .rows = state.sets.rows({}),
           .endpoints = state.endpoints.size(),
-          .deny_list = state.endpoints.deny_entries()};
+          .deny = state.endpoints.deny_entries()};
 }
 
 const CompilerLimits& Compiler::limits() const { return state_->options.limits; }

@@ -17,18 +17,20 @@ namespace omnitide::policy {
 
 struct CompilerLimits {
   std::uint32_t rules = kMostRules;     // of one set; at most kMostRules
+  std::uint32_t total_rules = 262'144;  // of all sets together
   std::uint32_t identities = 65'536;    // what rules can tell apart
   std::uint32_t cidrs = 65'536;         // different prefixes of ipBlock, except and networks in use
   std::uint32_t addresses = 131'072;    // of pods and nodes
   std::uint32_t sets = 16'384;          // of rules
   std::uint32_t rows = 1'048'576;       // of peers, all sets together
   std::uint32_t endpoints = 65'536;     // pods of this node, and the host
-  std::uint32_t deny_list = 1'048'576;  // entries for this host
+  std::uint32_t deny = 1'048'576;       // entries for this host
 };
 
 // How much of each limit is used; the names are those of the limits.
 struct CompilerUse {
-  std::size_t rules = 0, identities = 0, cidrs = 0, addresses = 0, sets = 0, rows = 0, endpoints = 0, deny_list = 0;
+  std::size_t rules = 0, total_rules = 0, identities = 0, cidrs = 0, addresses = 0, sets = 0, rows = 0, endpoints = 0;
+  std::size_t deny = 0;
 };
 
 class Compiler {

@@ -109,6 +109,7 @@ SetRecord* SetTable::hold(SetKey key) {
   if (set->uses++ == 0) {
     touched_.push_back(set);
     ++used_;
+    used_rules_ += set->content.rules.size();
   }
   return set;
 }
@@ -116,6 +117,7 @@ SetRecord* SetTable::hold(SetKey key) {
 void SetTable::release(SetRecord& set) {
   if (--set.uses > 0) return;
   --used_;
+  used_rules_ -= set.content.rules.size();
   sets_.leave(set);
   touched_.push_back(&set);
 }

@@ -33,6 +33,7 @@ class SetTable {
   [[nodiscard]] bool add_rows(const std::vector<IdentityRecord*>& changed_identities, std::size_t most);
 
   [[nodiscard]] std::size_t sets() const { return used_; }
+  [[nodiscard]] std::size_t rules() const { return used_rules_; }  // of all sets
   // Without those of sets that nobody uses any more and of the identities given that nobody has any more.
   [[nodiscard]] std::size_t rows(const std::vector<IdentityRecord*>& changed_identities) const;
   [[nodiscard]] std::size_t most_rules() const;  // of one set
@@ -59,7 +60,7 @@ class SetTable {
   std::vector<SetRecord*> with_named_;     // sorted by serial
   std::vector<SetRecord*> with_defaults_;  // whose default rows say more than any_pod and any_other; sorted by serial
   SetId next_id_;
-  std::size_t used_ = 0, rows_ = 0;  // rows_: of all sets, also those that wait for sweep()
+  std::size_t used_ = 0, used_rules_ = 0, rows_ = 0;  // rows_: of all sets, also those that wait for sweep()
 };
 
 }  // namespace omnitide::policy
