@@ -1,0 +1,126 @@
+#include "ebpf/enforcement/takeover.hpp"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "ebpf/abi/policy.h"
+
+namespace omnitide::enforcement {
+
+namespace {
+
+template <class Value>
+Value value_of(const std::byte* bytes) {
+  Value out;
+  std::memcpy(&out, bytes, sizeof out);
+  return out;
+}
+
+// One pinned map as a table of its own.
+Result<Maps> borrow(const Shared& from, Table table) {
+  Maps out(std::make_shared<Faults>());
+  const int fd = from[static_cast<std::size_t>(table)].get();
+  Result<MapShape> shape = shape_of(fd);
+  if (shape.has_error()) return shape.error();
+  out[table].shape = *shape;
+  out[table].fd.reset(::dup(fd));
+  return out;
+}
+
+bool present(const Shared& maps, Table table) { return static_cast<bool>(maps[static_cast<std::size_t>(table)]); }
+
+// By signed difference, as the programs compare: epochs wrap.
+std::uint32_t later(std::uint32_t left, std::uint32_t right) {
+  return static_cast<std::int32_t>(right - left) > 0 ? right : left;
+}
+
+Result<> read_endpoints(const Shared& pinned, Inheritance& out) {
+  Result<Maps> maps = borrow(pinned, Table::endpoints);
+  if (maps.has_error()) return maps.error();
+  if ((*maps)[Table::endpoints].shape.value_size != sizeof(policy_endpoint)) return {};
+  bool first = true;
+  return maps->visit(Table::endpoints, [&](const std::byte* key, const std::byte* value) {
+    const auto element = value_of<policy_endpoint>(value);
+    out.epoch = std::exchange(first, false) ? element.epoch : later(out.epoch, element.epoch);
+    out.set = std::max({out.set, element.ingress_set, element.egress_set});
+    out.identity = std::max(out.identity, element.identity & ~POLICY_POD_BIT);
+    if ((element.flags & POLICY_POD) != 0) out.pods.insert(value_of<std::uint32_t>(key));
+  });
+}
+
+Result<> read_locations(const Shared& pinned, Table table, Inheritance& out) {
+  Result<Maps> maps = borrow(pinned, table);
+  if (maps.has_error()) return maps.error();
+  if ((*maps)[table].shape.value_size != sizeof(policy_location)) return {};
+  return maps->visit(table, [&out](const std::byte*, const std::byte* value) {
+    const auto location = value_of<policy_location>(value);
+    out.identity = std::max({out.identity, location.identity & ~POLICY_POD_BIT, location.previous & ~POLICY_POD_BIT});
+  });
+}
+
+// `revise` may change a value before it is written.
+template <class Revise>
+Result<std::uint64_t> copy_table(const Shared& from, const Maps& to, Table table, Revise revise) {
+  const Result<Maps> source = borrow(from, table);
+  if (source.has_error()) return source.error();
+  const MapShape &old = (*source)[table].shape, &now = to[table].shape;
+  if (old.type != now.type || old.key_size != now.key_size || old.value_size != now.value_size) return 0U;
+  std::uint64_t copied = 0;
+  std::vector<std::byte> changed(now.value_size);
+  const Result<> done = source->visit(table, [&](const std::byte* key, const std::byte* value) {
+    std::memcpy(changed.data(), value, changed.size());
+    revise(changed.data());
+    copied += bpf_map_update_elem(to[table].fd.get(), key, changed.data(), BPF_NOEXIST) == 0 ? 1U : 0U;
+  });
+  if (done.has_error()) return done.error();
+  return copied;
+}
+
+}  // namespace
+
+Result<Inheritance> read_inheritance(const Shared& pinned) {
+  Inheritance out;
+  Result<> done;
+  if (present(pinned, Table::endpoints)) done = read_endpoints(pinned, out);
+  for (const Table table : {Table::addresses, Table::prefixes}) {
+    if (done && present(pinned, table)) done = read_locations(pinned, table, out);
+  }
+  if (done.has_error()) return done.error();
+  return out;
+}
+
+Shared usable(Shared& pinned, const std::array<MapShape, kTables>& wanted) {
+  Shared out;
+  for (std::size_t i = 0; i < kTables; ++i) {
+    if (!is_state(static_cast<Table>(i)) || !pinned[i]) continue;
+    const Result<MapShape> shape = shape_of(pinned[i].get());
+    if (shape && *shape == wanted[i]) out[i] = std::move(pinned[i]);
+  }
+  return out;
+}
+
+Result<Copied> copy_connections(const Shared& from, const Maps& to) {
+  Copied out;
+  // Translations first: a connection that has one refers to it.
+  if (present(from, Table::translations)) {
+    const Result<std::uint64_t> copied = copy_table(from, to, Table::translations, [](std::byte*) {});
+    if (copied.has_error()) return copied.error();
+    out.translations = *copied;
+  }
+  if (present(from, Table::connections)) {
+    const Result<std::uint64_t> copied = copy_table(from, to, Table::connections, [](std::byte* value) {
+      constexpr std::uint32_t kNever = 0;
+      std::memcpy(value + offsetof(policy_connection, epoch), &kNever, sizeof kNever);
+    });
+    if (copied.has_error()) return copied.error();
+    out.connections = *copied;
+  }
+  return out;
+}
+
+}  // namespace omnitide::enforcement

@@ -1,0 +1,92 @@
+// What of BPF is in the kernel.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "agent/base/fd.hpp"
+#include "ebpf/enforcement/maps.hpp"
+
+namespace omnitide::test {
+
+struct KernelObjects {
+  std::size_t programs = 0, maps = 0, links = 0;
+  bool operator==(const KernelObjects&) const = default;
+};
+
+// Programs and maps by the names of the policy's, and all links. Freed ones vanish after a grace period: see
+// settled_objects().
+inline KernelObjects kernel_objects() {
+  KernelObjects out;
+  for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
+    const UniqueFd fd(bpf_prog_get_fd_by_id(id));
+    bpf_prog_info info{};
+    __u32 size = sizeof info;
+    if (fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0)
+      out.programs += std::string_view(&info.name[0]).starts_with("policy_") ? 1U : 0U;
+  }
+  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;) {
+    const UniqueFd fd(bpf_map_get_fd_by_id(id));
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) continue;
+    const std::string_view name = &info.name[0];
+    const auto& tables = enforcement::kTableNames;
+    const bool ours = name.starts_with("policy") || std::find(tables.begin(), tables.end(), name) != tables.end();
+    out.maps += ours ? 1U : 0U;
+  }
+  for (__u32 id = 0; bpf_link_get_next_id(id, &id) == 0;)
+    ++out.links;
+  return out;
+}
+
+// Waits, up to some seconds, until the objects are these; what there is at the end.
+inline KernelObjects settled_objects(const KernelObjects& wanted) {
+  KernelObjects now = kernel_objects();
+  for (int i = 0; i < 200 && now != wanted; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    now = kernel_objects();
+  }
+  return now;
+}
+
+inline std::string program_name(std::uint32_t id) {
+  const UniqueFd fd(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info{};
+  __u32 size = sizeof info;
+  return fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 ? &info.name[0] : "";
+}
+
+// The programs of tcx on a device, in their order. The kernel keeps 15 characters of a name.
+inline std::vector<std::string> tcx_programs(std::uint32_t ifindex, bool ingress) {
+  constexpr int kTcxIngress = 46, kTcxEgress = 47;
+  std::vector<__u32> ids(16);
+  __u32 count = static_cast<__u32>(ids.size()), flags = 0;
+  const auto type = static_cast<bpf_attach_type>(ingress ? kTcxIngress : kTcxEgress);
+  if (bpf_prog_query(static_cast<int>(ifindex), type, 0, &flags, ids.data(), &count) != 0) return {};
+  std::vector<std::string> out;
+  for (__u32 i = 0; i < count; ++i)
+    out.push_back(program_name(ids[i]));
+  return out;
+}
+
+// A program that does nothing, to be there before ours.
+inline UniqueFd pass_program() {
+  bpf_insn code[2]{};
+  code[0].code = BPF_ALU64 | BPF_MOV | BPF_K;
+  code[0].imm = -1;
+  code[1].code = BPF_JMP | BPF_EXIT;
+  const int fd = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "stranger", "GPL", &code[0], 2, nullptr);
+  return UniqueFd(fd < 0 ? -1 : fd);
+}
+
+}  // namespace omnitide::test
