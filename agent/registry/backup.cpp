@@ -72,8 +72,14 @@ Result<> copy_database(Database& from, Database& to) {
 }
 
 Result<> check_restorable(const std::string& file, const std::string& dir) {
+  if (::access(file.c_str(), R_OK) != 0) return fail_errno(errno, fmt::format("cannot read {}", file));
   Result<> checked = check_backup(file);
-  if (checked.has_error()) return std::move(checked).error().within("the backup cannot be used");
+  if (checked.has_error()) {
+    return std::move(checked)
+        .error()
+        .within("the backup cannot be used")
+        .with_hint("a sound one comes from: omnitide-agent registry backup FILE");
+  }
   Result<Database> database = Database::open(file, Database::Mode::read_only);
   if (database.has_error()) return std::move(database).error();
   Result<std::vector<AuthorityRecord>> records = load_authorities(*database);

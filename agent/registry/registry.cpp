@@ -84,7 +84,7 @@ class Registry::Impl {
     const auto keep = [context = context_](const io::HttpRequest&) -> std::optional<io::HttpResponse> { return {}; };
     server_ = std::make_unique<io::HttpServer>(context_->loop, main_routes(*context_, view()), limits, keep);
     Result<std::uint16_t> port = server_->listen_tcp(options.listen, std::move(*tls));
-    if (port.has_error()) return std::move(port).error().within("the registry");
+    if (port.has_error()) return std::move(port).error();
     url_ = url_of("https", options.listen, *port);
     if (const Result<> more = listen_for_metrics(keep); more.has_error()) return more.error();
     context_->authorities_changed = [this] { renew_tls(); };
@@ -124,7 +124,7 @@ class Registry::Impl {
     limits.connections = 16;
     metrics_server_ = std::make_unique<io::HttpServer>(context_->loop, metrics_routes(*context_, view()), limits, keep);
     Result<std::uint16_t> port = metrics_server_->listen_tcp(address);
-    if (port.has_error()) return std::move(port).error().within("the registry's metrics");
+    if (port.has_error()) return std::move(port).error().within("metrics");
     metrics_url_ = url_of("http", address, *port) + "/metrics";
     return {};
   }
@@ -221,10 +221,7 @@ Registry::~Registry() { stop(); }
 
 Result<std::unique_ptr<Registry>> Registry::open(asio::io_context& loop, Options options) {
   const std::string path = options.dir + "/registry.db";
-  if (!is_initialised(options.dir)) {
-    return fail(Code::not_found, fmt::format("{} holds no registry", options.dir))
-        .with_hint(fmt::format("make one: omnitide-registry init --dir {}", options.dir));
-  }
+  if (const Result<> there = check_initialised(options.dir); there.has_error()) return there.error();
   Result<UniqueFd> lock = lock_directory(options.dir);
   if (lock.has_error()) return std::move(lock).error();
   Result<Database> write = open_store(path);

@@ -52,6 +52,8 @@ struct InitOptions {
 };
 [[nodiscard]] Result<> init(const InitOptions& options);
 [[nodiscard]] bool is_initialised(const std::string& dir);
+// not_found says how to make one; permission_denied when this user cannot look.
+[[nodiscard]] Result<> check_initialised(const std::string& dir);
 
 struct TokenOptions {
   bool manual_approval = false;

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
 #include "agent/io/crypto.hpp"
@@ -32,14 +34,6 @@ Result<> in_transaction(Database& database, const Change& change) {
   return done;
 }
 
-Result<Database> open_existing(const std::string& dir) {
-  if (!is_initialised(dir)) {
-    return fail(Code::not_found, fmt::format("{} holds no registry", dir))
-        .with_hint(fmt::format("make one: omnitide-registry init --dir {}", dir));
-  }
-  return open_store(database_path(dir));
-}
-
 Result<OperatorRecord> make_first_operator(const InitOptions& options, const Issuer& issuer) {
   const Result<io::PrivateKey> key = io::PrivateKey::generate();
   if (key.has_error()) return key.error();
@@ -58,9 +52,18 @@ Result<OperatorRecord> make_first_operator(const InitOptions& options, const Iss
 
 }  // namespace
 
-bool is_initialised(const std::string& dir) {
+bool is_initialised(const std::string& dir) { return check_initialised(dir).has_value(); }
+
+Result<> check_initialised(const std::string& dir) {
   struct stat info {};
-  return ::stat(database_path(dir).c_str(), &info) == 0;
+  if (::stat(database_path(dir).c_str(), &info) == 0) return {};
+  const int problem = errno;
+  if (problem == ENOENT || problem == ENOTDIR) {
+    return fail(Code::not_found, fmt::format("{} holds no registry", dir))
+        .with_hint(fmt::format("make one: omnitide-registry init --dir {}", dir));
+  }
+  return fail_errno(problem, fmt::format("cannot look into {}", dir))
+      .with_hint("run it as the user who owns that folder");
 }
 
 Result<> init(const InitOptions& options) {
@@ -105,10 +108,10 @@ Result<> init(const InitOptions& options) {
 }
 
 Result<std::string> create_token(const std::string& dir, const TokenOptions& options) {
-  if (!is_initialised(dir)) return open_existing(dir).error();
+  if (const Result<> there = check_initialised(dir); there.has_error()) return there.error();
   const Result<UniqueFd> lock = lock_directory(dir);
   if (lock.has_error()) return lock.error();
-  Result<Database> database = open_existing(dir);
+  Result<Database> database = open_store(database_path(dir));
   if (database.has_error()) return std::move(database).error();
   Result<std::vector<AuthorityRecord>> records = load_authorities(*database);
   if (records.has_error()) return std::move(records).error();

@@ -56,7 +56,12 @@ TEST_CASE("init, token, serve, restore: each says what it did, and ends with its
   CHECK(must(read_file(folder.path + "/token")).starts_with("omt1."));
   CHECK(mode_of(folder.path + "/token") == 0600);
   CHECK(run({"token", "--dir", dir, "--expires", "tomorrow"}).status == 2);
-  CHECK(run({"serve", "--dir", dir, "--listen", "nonsense"}).status == 2);
+  const Ended nonsense = run({"serve", "--dir", dir, "--listen", "nonsense"});
+  CHECK(nonsense.status == 2);
+  CHECK(has(nonsense.output, "such as 127.0.0.1:"));
+  const Ended foreign = run({"serve", "--dir", dir, "--listen", "192.0.2.1:0"});
+  CHECK(foreign.status == 2);
+  CHECK(has(foreign.output, "name an address that this machine has"));
   CHECK(run({"serve", "--dir", dir, "--metrics-listen", "0.0.0.0:0", "--listen", "127.0.0.1:0"}).status == 2);
   CHECK(run({}).status == 2);
   CHECK(run({"version"}).output.starts_with("omnitide-registry "));
@@ -81,7 +86,12 @@ TEST_CASE("init, token, serve, restore: each says what it did, and ends with its
   CHECK(serving.end(SIGINT).status == 0);
 
   must(write_file_durably(folder.path + "/garbage", std::string(8192, 'g')));
-  CHECK(run({"restore", folder.path + "/garbage", "--dir", dir}).status == 1);
+  const Ended garbage = run({"restore", folder.path + "/garbage", "--dir", dir});
+  CHECK(garbage.status == 1);
+  CHECK(has(garbage.output, "a sound one comes from: omnitide-agent registry backup"));
+  const Ended nothing = run({"restore", folder.path + "/nothing", "--dir", dir});
+  CHECK(nothing.status == 1);
+  CHECK(has(nothing.output, "cannot read " + folder.path + "/nothing: No such file"));
   CHECK(run({"restore", dir + "/registry.db", "--dir", dir}).status == 0);
 }
 

@@ -1,3 +1,6 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "tests/harness/catch.hpp"
 #include "tests/harness/registry.hpp"
 
@@ -145,6 +148,23 @@ TEST_CASE("a second registry in the same folder says who holds it; a folder that
   CHECK(registry::init({.dir = plane.folder.path, .operator_name = "x", .operator_days = 1, .clock = wall_now})
             .error()
             .code == Code::already_exists);
+}
+
+TEST_CASE("a registry that this user may not look at is not said to be missing") {
+  ControlPlane plane;
+  plane.stop();
+  REQUIRE(::chmod(plane.folder.path.c_str(), 0) == 0);
+  const bool root = ::geteuid() == 0;
+  if (root) REQUIRE(::seteuid(65534) == 0);
+  const auto opened = registry::Registry::open(plane.loop, plane.options);
+  const auto token = registry::create_token(plane.options.dir, {});
+  if (root) REQUIRE(::seteuid(0) == 0);
+  REQUIRE(::chmod(plane.folder.path.c_str(), 0700) == 0);
+  REQUIRE(opened.has_error());
+  CHECK(exit_code(opened.error().code) == 4);
+  CHECK(has(opened.error().message, "cannot look into " + plane.folder.path));
+  CHECK(opened.error().hint == "run it as the user who owns that folder");
+  CHECK(token.error().code == Code::permission_denied);
 }
 
 TEST_CASE("a CA key that is damaged or gone is a clear error naming the file") {
