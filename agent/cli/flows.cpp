@@ -88,7 +88,7 @@ Result<v1::FlowList> ask(const Session& session, std::uint64_t after, bool wait)
 
 int print_flow(const Session& session, const v1::Flow& flow) {
   const bool json = session.format() == Format::json;
-  const int printed = session.print(json ? codec::to_json_line(flow) + "\n" : line_of(flow, session.console()));
+  const int printed = session.print(json ? codec::to_json(flow) + "\n" : line_of(flow, session.console()));
   std::fflush(stdout);
   return printed;
 }

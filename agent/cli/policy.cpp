@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "agent/base/clock.hpp"
+#include "agent/base/text.hpp"
 #include "agent/cli/policy_commands.hpp"
 #include "ebpf/enforcement/enforcement.hpp"
 #include "omnitide/node/v1/local.pb.h"

@@ -27,12 +27,12 @@ struct LocalSources {
   std::function<void(node::v1::Discovery&)> discovery;
   std::function<void(log::Part, log::Level, std::chrono::seconds)> set_log_level;
   // Of network policy; they fail with failed_precondition while it is off.
-  std::function<Result<>(node::v1::PolicyStatus&)> policy;
+  std::function<Result<>(node::v1::PolicyStatus&)> policy{};
   std::function<boost::asio::awaitable<Result<>>(std::chrono::milliseconds timeout, node::v1::PolicyWaitResponse&)>
-      policy_wait;
+      policy_wait{};
   std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,
                                                  node::v1::FlowList&)>
-      flows;
+      flows{};
 };
 
 // Listens at once; the server lives as long as the returned object.

@@ -9,6 +9,8 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstddef>
+#include <cstring>
 #include <exception>
 
 #include "agent/base/log.hpp"
@@ -30,6 +32,19 @@ constexpr auto kCountersAge = 5s;
 constexpr auto kDirectoryRetry = 2s;  // while there is none to watch
 constexpr std::uint32_t kFileEvents =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
+
+// Whether the watched folder itself went away. inotify(7): events of varying length, a mask each.
+bool is_gone(std::string_view events) {
+  bool gone = false;
+  while (events.size() >= sizeof(inotify_event)) {
+    std::uint32_t mask = 0, length = 0;
+    std::memcpy(&mask, events.data() + offsetof(inotify_event, mask), sizeof mask);
+    std::memcpy(&length, events.data() + offsetof(inotify_event, len), sizeof length);
+    gone = gone || (mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+    events.remove_prefix(std::min(events.size(), sizeof(inotify_event) + length));
+  }
+  return gone;
+}
 
 }  // namespace
 
@@ -224,15 +239,10 @@ asio::awaitable<void> PolicyPart::watch_directory() {
     want([](PolicyWork& work) { work.directory = true; });  // what changed before the watch was there
     bool gone = false;
     while (!gone && !stopping_) {
-      std::array<char, 16384> buffer{};
+      std::array<char, 4096> buffer{};
       const auto [error, size] = co_await descriptor->async_read_some(asio::buffer(buffer), kTuple);
       if (error) break;
-      for (std::size_t at = 0; at + sizeof(inotify_event) <= size;) {
-        inotify_event event{};
-        std::copy_n(buffer.begin() + static_cast<std::ptrdiff_t>(at), sizeof event, reinterpret_cast<char*>(&event));
-        gone = gone || (event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
-        at += sizeof event + event.len;
-      }
+      gone = is_gone(std::string_view(buffer.data(), size));
       want([](PolicyWork& work) { work.directory = true; });
     }
     std::erase(descriptors_, descriptor);
