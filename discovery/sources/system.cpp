@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "discovery/sources/catalogue.hpp"
+#include "discovery/sources/command_line.hpp"
 #include "discovery/sources/cpuinfo.hpp"
 #include "discovery/sources/hypervisor.hpp"
 #include "discovery/sources/os_release.hpp"
@@ -29,7 +30,7 @@ void read_os(Reader& reader, SystemFacts& facts) {
   facts.kernel_release = reader.attribute("/proc/sys/kernel/osrelease");
   facts.kernel_version = reader.attribute("/proc/sys/kernel/version");
   facts.boot_id = reader.attribute("/proc/sys/kernel/random/boot_id");
-  facts.kernel_command_line = reader.attribute("/proc/cmdline");
+  facts.kernel_command_line = without_secrets(reader.attribute("/proc/cmdline"));
   std::optional<std::string> text = reader.file("/etc/os-release");
   if (!text) text = reader.file("/usr/lib/os-release");
   if (!text) return;

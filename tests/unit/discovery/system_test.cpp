@@ -1,6 +1,7 @@
 #include <string>
 
 #include "discovery/sources/catalogue.hpp"
+#include "discovery/sources/command_line.hpp"
 #include "discovery/sources/os_release.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/fixture.hpp"
@@ -48,6 +49,27 @@ TEST_CASE("a server: distribution, kernel, boot, systemd and cgroup mode") {
   CHECK(system.virtualization == "none");
   CHECK(system.has_battery_clock);
   CHECK(read.sample("omnitide_uptime_seconds") == Approx(353467.21));
+}
+
+TEST_CASE("secrets on the kernel's command line stay on the machine") {
+  const auto removed = [](const std::string& text) { return without_secrets(text); };
+  for (const char* name : {"password", "rd.iscsi.in.password", "rd.luks.key", "rd.luks.name", "luks.options",
+                           "cryptkey", "token", "k3s.Token", "systemd.set_credential", "wpa_psk", "key"}) {
+    CHECK(removed(std::string("a=1 ") + name + "=hunter2 ro") == std::string("a=1 ") + name + "=[removed] ro");
+  }
+  CHECK(removed("password=\"hunter two\" ro") == "password=[removed] ro");
+  CHECK(removed("\"password=hunter two\" ro") == "\"password=[removed] ro");
+  CHECK(removed("password=\"never closed ro") == "password=[removed]");
+  CHECK(removed("rootflags=user=a,password=b,vers=3") == "rootflags=user=a,password=[removed],vers=3");
+  CHECK(removed("inst.ks=https://u:p@host/x@y ip=dhcp") == "inst.ks=https://[removed]@host/x@y ip=dhcp");
+  const std::string plain =
+      "BOOT_IMAGE=/vmlinuz root=UUID=0a-1 ro  quiet rd.vconsole.keymap=us console=ttyS0,115200 "
+      "dyndbg=\"file a.c +p\" url=http://host/a@b";
+  CHECK(removed(plain) == plain);
+  CHECK(removed("") == "");
+  TempTree tree;
+  tree.file("proc/cmdline", "ro password=hunter2\n");
+  CHECK(read_source(system_source(), tree.root()).facts.system.kernel_command_line == "ro password=[removed]");
 }
 
 TEST_CASE("a board: device tree, no battery clock, links that stay inside the tree") {
