@@ -199,6 +199,7 @@ void Agent::facts_changed() {
 
 void Agent::state_changed() {
   if (registration_) {
+    if (policy_) policy_->set_desired(registration_->desired());
     const registration::View view = registration_->view();
     const bool on = view.state == registration::State::registered;
     parts_.set("registration", on ? PartState::on : PartState::degraded,
@@ -230,6 +231,7 @@ std::string Agent::not_ready_because() const {
     if (part.state == PartState::failed) return fmt::format("{} failed: {}", part.name, part.reason);
   }
   if (discovery_ && !discovery_->complete()) return "the first round of discovery is under way";
+  if (policy_ && !policy_->started()) return "network policy is being loaded";
   if (!registration_) return {};
   const registration::View view = registration_->view();
   if (view.state == registration::State::registered) return {};

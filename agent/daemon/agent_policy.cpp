@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 #include "agent/daemon/agent.hpp"
 #include "agent/daemon/policy_report.hpp"
@@ -24,6 +25,9 @@ void Agent::start_policy() {
   policy_ =
       std::make_unique<PolicyPart>(context_, pool_, config_.policy, config_.node.name, [this] { policy_changed(); });
   parts_.set("policy", PartState::starting, "loading programs and reading policies");
+  const registration::DesiredFile file(config_.paths.state_dir);
+  if (Result<registration::DesiredState> last = file.load(); last.has_value())
+    policy_->set_desired(std::make_shared<const registration::DesiredState>(std::move(*last)));
   policy_->start();
 }
 
@@ -33,6 +37,7 @@ void Agent::policy_changed() {
     return state_changed();
   }
   const PolicyReport& report = policy_->report();
+  if (registration_) registration_->set_applied(report.applied);
   const auto wrong = std::ranges::count_if(report.faults, [](const policy::Fault& fault) { return !fault.applied; });
   std::size_t enforced = 0, pending = 0, broken = 0;
   for (const enforcement::EndpointStatus& endpoint : report.enforcement.endpoints)

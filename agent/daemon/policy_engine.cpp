@@ -21,6 +21,8 @@ constexpr unsigned kBurstSeconds = 3;
 
 duration<double> since(steady_clock::time_point begin) { return steady_clock::now() - begin; }
 
+policy::Source registry_source(const std::string& document) { return {kRegistryRank, "registry:" + document}; }
+
 // When an event of CLOCK_MONOTONIC was, on the wall clock.
 WallTime wall_time_of(std::uint64_t monotonic_ns) {
   timespec now{};
@@ -78,7 +80,8 @@ void PolicyEngine::start_over() {
   limits.cidrs = config_.limits.cidrs;
   limits.addresses = config_.limits.identities;
   limits.rows = config_.limits.identities;
-  limits.deny_list = config_.limits.deny;
+  limits.deny = config_.limits.deny;
+  limits.total_rules = config_.limits.total_rules;
   compiler_.emplace(policy::Compiler::Options{
       .node_name = node_name_, .limits = limits, .first_set = first.set, .first_identity = first.identity});
   whole_next_ = true;
@@ -99,8 +102,15 @@ policy::Changes PolicyEngine::read(const PolicyWork& work) {
     report_.again_after = reading.again_after;
   }
   if (work.desired) {
-    updates.push_back({{kRegistryRank, "registry"}, policy::parse(*work.desired, "registry")});
-    report_.desired_version = work.desired_version;
+    if (desired_)
+      for (const registration::DesiredDocument& old : desired_->documents)
+        updates.push_back({registry_source(old.name), std::nullopt});
+    for (const registration::DesiredDocument& document : work.desired->documents) {
+      const policy::Source source = registry_source(document.name);
+      std::erase_if(updates, [&source](const policy::SourceUpdate& update) { return update.source == source; });
+      updates.push_back({source, policy::parse(document.text, source.name)});
+    }
+    desired_ = work.desired;
   }
   return store_.apply(std::move(updates));
 }
@@ -182,7 +192,20 @@ PolicyReport PolicyEngine::turn(const PolicyWork& work) {
     report_.counted = steady_clock::now();
   }
   fill_report();
+  note_applied();
   return report_;
+}
+
+// A document counts as applied when it is in force, with its faults told.
+void PolicyEngine::note_applied() {
+  if (!desired_ || !report_.failure.empty() || !report_.enforcement.live) return;
+  registration::AppliedState applied{
+      .version = desired_->version, .sha256 = desired_->sha256, .faults = 0, .first_fault = {}};
+  for (const policy::Fault& fault : report_.faults) {
+    if (fault.applied || !fault.file.starts_with("registry:")) continue;
+    if (applied.faults++ == 0) applied.first_fault = fault.text();
+  }
+  report_.applied = std::move(applied);
 }
 
 void PolicyEngine::fill_report() {

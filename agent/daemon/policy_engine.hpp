@@ -15,6 +15,7 @@
 #include "agent/policy/compiler.hpp"
 #include "agent/policy/directory.hpp"
 #include "agent/policy/store.hpp"
+#include "agent/registration/desired.hpp"
 #include "ebpf/enforcement/enforcement.hpp"
 
 namespace omnitide::daemon {
@@ -22,11 +23,10 @@ namespace omnitide::daemon {
 // What is to be done in one turn, and what others gave for it.
 struct PolicyWork {
   bool directory = false, links = false, settle = false, search = false, counters = false;
-  bool retry = false;                  // publish again what failed
-  std::optional<std::string> desired;  // the registry's document; empty text: it has none for this node
-  std::string desired_version;
+  bool retry = false;                // publish again what failed
+  registration::DesiredRef desired;  // what the registry wants, when it is another content; else null
   [[nodiscard]] bool any() const {
-    return directory || links || settle || search || counters || retry || desired.has_value();
+    return directory || links || settle || search || counters || retry || desired != nullptr;
   }
 };
 
@@ -40,8 +40,8 @@ struct PolicyReport {
   std::size_t objects = 0;
   policy::CompilerUse use;
   policy::CompilerLimits limits;
-  std::string failure;  // why the last change is not in force; the policy before it holds
-  std::string desired_version;
+  std::string failure;                 // why the last change is not in force; the policy before it holds
+  registration::AppliedState applied;  // of the registry's documents, what is in force
   std::optional<WallTime> last_change;
   std::chrono::duration<double> parse{0}, compile{0}, publish{0};  // of the last change
   std::optional<std::chrono::milliseconds> again_after;            // something in the directory is not settled
@@ -74,6 +74,7 @@ class PolicyEngine {
   void start_over();
   void note_sets(const policy::PlanUpdate& update, bool whole);
   void fill_report();
+  void note_applied();
   [[nodiscard]] bool may_start() const;
 
   config::PolicyConfig config_;
@@ -84,6 +85,7 @@ class PolicyEngine {
   std::optional<policy::Compiler> compiler_;
   std::unordered_map<policy::SetId, std::vector<std::uint32_t>> rule_origins_;  // PlanRule.origin by set and rule
   std::vector<policy::Fault> file_faults_;
+  registration::DesiredRef desired_;
   PolicyReport report_;
   bool whole_next_ = true;     // the next publication replaces everything
   bool compile_anew_ = false;  // the compiler has not taken what the store has

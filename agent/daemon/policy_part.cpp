@@ -94,10 +94,11 @@ void PolicyPart::want(const std::function<void(PolicyWork&)>& change) {
   wake_.cancel();
 }
 
-void PolicyPart::set_desired(std::string version, std::string text) {
-  wanted_.desired = std::move(text);
-  wanted_.desired_version = std::move(version);
-  wake_.cancel();
+void PolicyPart::set_desired(registration::DesiredRef desired) {
+  // Nothing heard yet is not the same as nothing wanted.
+  if (!desired || desired->sha256.empty() || (desired_ && desired_->sha256 == desired->sha256)) return;
+  desired_ = desired;
+  want([&desired](PolicyWork& work) { work.desired = desired; });
 }
 
 void PolicyPart::refresh_counters() {

@@ -24,8 +24,8 @@ class PolicyPart {
              std::function<void()> on_change);
   void start();
   void stop();
-  // The registry's document for this node, as text; empty: it has none. May be called before start().
-  void set_desired(std::string version, std::string text);
+  // What the registry wants of this node. May be called before start(), and again with the same.
+  void set_desired(registration::DesiredRef desired);
 
   [[nodiscard]] const PolicyReport& report() const { return report_; }
   [[nodiscard]] const std::string& failed() const { return failed_; }  // why the part is off for good; empty: it works
@@ -69,6 +69,7 @@ class PolicyPart {
   PolicyReport report_;
   PolicyWork wanted_;
   bool want_flows_ = false, stopping_ = false, opened_ = false;
+  registration::DesiredRef desired_;
   std::string failed_;
   std::uint64_t turns_begun_ = 0, turns_done_ = 0;
   std::deque<std::shared_ptr<const NamedFlow>> flows_;

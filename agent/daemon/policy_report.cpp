@@ -194,7 +194,7 @@ void fill(const PolicyReport& report, v1::PolicyStatus& out) {
   }
   out.set_lost_events(report.counters.lost_events);
   out.set_local_delivery(state.local_delivery);
-  out.set_desired_version(report.desired_version);
+  if (!report.applied.sha256.empty()) out.set_desired_version(std::to_string(report.applied.version));
   out.mutable_notices()->Assign(report.notices.begin(), report.notices.end());
 }
 
