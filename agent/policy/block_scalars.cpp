@@ -35,7 +35,7 @@ bool unescape(std::string_view raw, std::string& out) {
       continue;
     }
     if (++at == raw.size()) return false;
-    constexpr std::string_view kNames = "\"\\/nrt", kMeanings = "\"\\/\n\r\t";
+    constexpr std::string_view kNames = "\"\\/ nrt", kMeanings = "\"\\/ \n\r\t";
     if (const std::size_t found = kNames.find(raw[at]); found != std::string_view::npos) {
       out += kMeanings[found];
       continue;
@@ -46,6 +46,14 @@ bool unescape(std::string_view raw, std::string& out) {
     at += 4;
   }
   return true;
+}
+
+// Whether a backslash that is not itself escaped stands at the end.
+bool ends_in_escape(std::string_view line) {
+  std::size_t count = 0;
+  while (count < line.size() && line[line.size() - 1 - count] == '\\')
+    ++count;
+  return count % 2 == 1;
 }
 
 bool unquote(std::string_view raw, char quote, std::string& out) {
@@ -99,6 +107,17 @@ void BlockScanner::next_line() {
   const std::size_t found = text_.find('\n', at_);
   at_ = found == std::string_view::npos ? text_.size() : found + 1;
   ++line_;
+}
+
+bool BlockScanner::skip_flow_space(std::size_t outer) {
+  skip_spaces();
+  while (peek() == '\n') {
+    next_line();
+    const std::size_t column = indent();
+    if (!is_line_end(peek(column)) && column <= outer) return false;
+    at_ += column;
+  }
+  return true;
 }
 
 std::size_t BlockScanner::indent() const {
@@ -162,23 +181,27 @@ bool BlockScanner::quoted(std::size_t outer, std::string& out) {
   out.clear();
   ++at_;
   std::size_t breaks = 0;  // since the last words
+  bool joined = false;     // the last line end was escaped
   for (bool first = true; !ended(); first = false) {
     if (!first) {
       const std::size_t column = indent();
       if (is_line_end(peek(column))) {
+        if (joined) return false;
         ++breaks;
         next_line();
         continue;
       }
       if (column <= outer) return false;
       at_ += column;
-      breaks > 1 ? out.append(breaks - 1, '\n') : out.append(1, ' ');
+      if (!joined) out.append(std::max<std::size_t>(breaks - 1, 1), breaks > 1 ? '\n' : ' ');
     }
-    const std::string_view line = line_rest();
+    std::string_view line = line_rest();
     const std::size_t close = closing_quote(line, quote);
     const bool last = close != std::string_view::npos;
     if (line.substr(0, close).find('\t') != std::string_view::npos) return false;
-    if (!unquote(last ? line.substr(0, close) : without_trailing_spaces(line), quote, out)) return false;
+    joined = !last && quote == '"' && ends_in_escape(line);
+    line = last ? line.substr(0, close) : joined ? line.substr(0, line.size() - 1) : without_trailing_spaces(line);
+    if (!unquote(line, quote, out)) return false;
     if (last) {
       at_ += close + 1;
       return true;
@@ -233,11 +256,16 @@ bool BlockScanner::plain(std::size_t outer, std::string_view& word, std::string&
 bool BlockScanner::block_scalar(std::size_t outer, std::string& out) {
   const bool literal = peek() == '|';
   ++at_;
+  std::size_t block = 0, breaks = 0;  // the column of its text; line ends since the last words
+  if (peek() >= '1' && peek() <= '9') {
+    block = outer + static_cast<std::size_t>(peek() - '0');
+    ++at_;
+  }
   const char chomping = peek();
   if (chomping == '-' || chomping == '+') ++at_;
   if (!ends_line()) return false;
   out.clear();
-  std::size_t block = 0, breaks = 0;  // the column of its text; line ends since the last words
+  bool begun = false;
   while (!ended()) {
     const std::size_t column = indent();
     if (is_line_end(peek(column))) {
@@ -247,9 +275,10 @@ bool BlockScanner::block_scalar(std::size_t outer, std::string& out) {
       next_line();
       continue;
     }
-    if (block == 0) {
+    if (!begun && (block == 0 || column >= block)) {
       if (column <= outer || peek(column) == '\t') return false;
-      block = column;
+      if (block == 0) block = column;
+      begun = true;
       out.append(breaks, '\n');
     } else if (column < block) {
       if (column > outer || peek(column) == '\t') return false;
@@ -268,7 +297,7 @@ bool BlockScanner::block_scalar(std::size_t outer, std::string& out) {
     next_line();
     breaks = 1;
   }
-  if (block == 0) return false;
+  if (!begun) return false;
   if (chomping == '+') out.append(breaks, '\n');
   if (chomping != '+' && chomping != '-') out += '\n';
   return true;

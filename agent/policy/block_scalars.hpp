@@ -27,6 +27,8 @@ class BlockScanner {
   void skip(std::size_t count) { at_ += count; }
   std::size_t skip_spaces();
   void next_line();  // from anywhere in a line
+  // Blanks and line ends, where the lines are indented deeper than `outer`.
+  bool skip_flow_space(std::size_t outer);
 
   // At the begin of a line.
   [[nodiscard]] std::size_t indent() const;

@@ -147,7 +147,7 @@ class BlockReader {
         events_.scalar(line, buffer_, Style::quoted);
         return next_content();
       case '{':
-      case '[': return flow(depth) && in_.ends_line() && next_content();
+      case '[': return flow(outer, depth) && in_.ends_line() && next_content();
       default: return plain(outer);
     }
   }
@@ -160,41 +160,38 @@ class BlockReader {
     return next_content();
   }
 
-  // Flow collections on one line.
-  bool flow(std::size_t depth) {
+  bool flow(std::size_t outer, std::size_t depth) {
     if (depth > kDeepestReader) return false;
     const bool map = in_.peek() == '{';
     const char end = map ? '}' : ']';
     map ? events_.open_map(in_.line()) : events_.open_list(in_.line());
     in_.skip(1);
-    in_.skip_spaces();
+    if (!in_.skip_flow_space(outer)) return false;
     bool first = true;
     while (in_.peek() != end) {
       if (!first) {
         if (in_.peek() != ',') return false;
         in_.skip(1);
-        in_.skip_spaces();
+        if (!in_.skip_flow_space(outer)) return false;
       }
       first = false;
-      if (map && !flow_key()) return false;
-      if (!flow_value(depth)) return false;
-      in_.skip_spaces();
+      if (map && !flow_key(outer)) return false;
+      if (!flow_value(outer, depth) || !in_.skip_flow_space(outer)) return false;
     }
     in_.skip(1);
     events_.close();
     return true;
   }
 
-  bool flow_key() {
+  bool flow_key(std::size_t outer) {
     if (!flow_scalar(true)) return false;
-    if (in_.peek() != ':' || in_.peek(1) != ' ') return false;
+    if (in_.peek() != ':' || !is_blank_or_end(in_.peek(1))) return false;
     in_.skip(1);
-    in_.skip_spaces();
-    return true;
+    return in_.skip_flow_space(outer);
   }
-  bool flow_value(std::size_t depth) {
+  bool flow_value(std::size_t outer, std::size_t depth) {
     const char c = in_.peek();
-    if (c == '{' || c == '[') return flow(depth + 1);
+    if (c == '{' || c == '[') return flow(outer, depth + 1);
     return flow_scalar(false);
   }
   bool flow_scalar(bool key) {

@@ -69,14 +69,6 @@ Directory::Directory(std::string path, std::uint8_t rank, DirectoryLimits limits
     path_.pop_back();
 }
 
-std::size_t Directory::bytes_of_others(const std::string& name) const {
-  std::size_t sum = 0;
-  for (const auto& [other, file] : files_) {
-    if (other != name && file.known) sum += static_cast<std::size_t>(file.stamp.size);
-  }
-  return sum;
-}
-
 // Nothing: the file is the one that was parsed last. aborted: it is being written.
 Result<std::optional<Directory::Content>> Directory::load(const Root& root, const std::string& name,
                                                           const File& file) const {
@@ -95,7 +87,8 @@ Result<std::optional<Directory::Content>> Directory::load(const Root& root, cons
     const auto size = static_cast<std::size_t>(before.st_size);
     if (size > limits_.parse.bytes)
       return fail(Code::resource_exhausted, fmt::format("is longer than {}", human_bytes(limits_.parse.bytes)));
-    if (size + bytes_of_others(name) > limits_.bytes)
+    const std::size_t own = file.known ? static_cast<std::size_t>(file.stamp.size) : 0;
+    if (bytes_ - own + size > limits_.bytes)
       return fail(Code::resource_exhausted,
                   fmt::format("is too much: the files have more than {} together", human_bytes(limits_.bytes)));
     Result<std::string> text = read_all(fd->get(), size, limits_.parse.bytes);
@@ -131,6 +124,7 @@ void Directory::read_file(const Root& root, const std::string& name, WallTime no
   file.fault.reset();
   const std::size_t hash = std::hash<std::string_view>{}(content.text);
   const bool same = file.known && file.hash == hash && file.stamp.size == content.stamp.size;
+  bytes_ += content.text.size() - (file.known ? static_cast<std::size_t>(file.stamp.size) : 0);
   file.stamp = content.stamp;
   file.settled = since(std::max(content.stamp.modified_ns, content.stamp.changed_ns), now) > kStampStep;
   file.hash = hash;
@@ -138,7 +132,8 @@ void Directory::read_file(const Root& root, const std::string& name, WallTime no
   if (same) return;
   Parsed parsed = parse(content.text, source(name).name, limits_.parse);
   ++out.parsed;
-  file.has_objects = !parsed.objects.empty() || (!parsed.complete && file.has_objects);
+  const bool held = file.has_objects && (!parsed.complete || !parsed.refused.empty());
+  file.has_objects = held || !parsed.objects.empty();
   out.updates.push_back({source(name), std::move(parsed)});
 }
 
@@ -158,7 +153,10 @@ void Directory::miss_files(const std::vector<std::string>& names, WallTime now, 
           Fault{.file = source(at->first).name, .message = "vanished a moment ago; its last good content holds"};
       ++at;
     } else {
-      if (file.known) out.updates.push_back({source(at->first), std::nullopt});
+      if (file.known) {
+        bytes_ -= static_cast<std::size_t>(file.stamp.size);
+        out.updates.push_back({source(at->first), std::nullopt});
+      }
       at = files_.erase(at);
     }
   }

@@ -65,17 +65,16 @@ class Directory {
     std::string text;
   };
 
-  [[nodiscard]] Result<std::vector<std::string>> names() const;
   [[nodiscard]] Result<std::optional<Content>> load(const Root& root, const std::string& name, const File& file) const;
   void read_file(const Root& root, const std::string& name, WallTime now, Reading& out);
   void miss_files(const std::vector<std::string>& names, WallTime now, Reading& out);
   [[nodiscard]] Source source(const std::string& name) const { return {rank_, path_ + "/" + name}; }
-  [[nodiscard]] std::size_t bytes_of_others(const std::string& name) const;
 
   std::string path_;
   std::uint8_t rank_;
   DirectoryLimits limits_;
   std::map<std::string, File> files_;
+  std::size_t bytes_ = 0;  // of the files that are known
 };
 
 // Everything that a directory, or one file, says now: for commands that run once.

@@ -114,10 +114,9 @@ class Text {
 std::string Fault::text() const {
   std::string out = printable(file);
   if (line > 0) out += fmt::format(":{}", line);
-  for (const std::string* part : {&object, &field}) {
-    if (!part->empty()) out += ": " + printable(*part);
+  for (const std::string* part : {&object, &field, &message}) {
+    if (!part->empty()) out += (out.empty() ? "" : ": ") + printable(*part);
   }
-  out += ": " + printable(message);
   if (!hint.empty()) out += " (" + printable(hint) + ")";
   return out;
 }

@@ -32,7 +32,7 @@ NetworkPolicy read_network_policy(Reader& reader) {
   if (!reader.map_of(root, {"apiVersion", "kind", "metadata", "spec", "status"})) return out;
   const Field spec = root["spec"];
   if (!spec) {
-    reader.remark(root, "has no spec: it selects every pod of its namespace and lets nothing in");
+    if (reader.good()) reader.remark(root, "has no spec: it selects every pod of its namespace and lets nothing in");
     return out;
   }
   if (!reader.map_of(spec, {"podSelector", "policyTypes", "ingress", "egress"})) return out;

@@ -167,7 +167,8 @@ WordType type_of_word(std::string_view word) {
     if (c != '.') std::erase(digits, '_');
     return word.size() <= 64 && is_number(digits) ? WordType::fraction : WordType::text;
   }
-  return boolean_of(word) ? WordType::boolean : WordType::text;
+  // One letter is text by YAML 1.2 and where a text is wanted; sigs.k8s.io/yaml is about to read it so too.
+  return word.size() > 1 && boolean_of(word) ? WordType::boolean : WordType::text;
 }
 
 std::string_view wrong_label_name(std::string_view text) {

@@ -19,7 +19,7 @@ void append_utf8(std::string& out, char32_t code);
 [[nodiscard]] std::size_t first_bad_byte(std::string_view text);
 
 // A plain scalar's type by YAML 1.1 as Kubernetes has it (sigs.k8s.io/yaml): `no` and `on` are truth values, 010 is
-// octal, 12:30 and 2026-01-31 are text.
+// octal, 12:30 and 2026-01-31 are text. A lone y or n is text, and a truth value where one is wanted.
 enum class WordType : std::uint8_t { text, null, boolean, integer, fraction };
 [[nodiscard]] WordType type_of_word(std::string_view word);
 [[nodiscard]] std::optional<bool> boolean_of(std::string_view word);

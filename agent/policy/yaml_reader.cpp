@@ -18,22 +18,25 @@ namespace omnitide::policy {
 
 namespace {
 
-// yaml-cpp keeps the tokens of a flow collection that might still become a key, so what it may read between two events
-// is bounded.
-constexpr std::size_t kMostBetweenEvents = 2U << 20U;
+// yaml-cpp keeps the tokens of a flow collection that might still become a key (up to 230 bytes for each of the text),
+// so what it may read between two events is bounded.
+constexpr std::size_t kMostBetweenEvents = 256U << 10U;
 constexpr std::size_t kPiece = 4096;
+// It also keeps a note of each list and map until the document's end, up to fourteen bytes for each of the text.
+constexpr std::size_t kLongestDocument = 16U << 20U;
 
 // Gives the text in pieces, without a copy; yaml-cpp puts back what it read to guess the encoding.
 class Feed final : public std::streambuf {
  public:
   Feed(std::string_view text, const Events& events) : text_(text), events_(events) { show(0, 0); }
   void progress() { since_event_ = 0; }
-  [[nodiscard]] bool starved() const { return since_event_ > kMostBetweenEvents; }
+  [[nodiscard]] bool starved() const { return starved_; }
 
  protected:
   // Shows nothing more after too much without an event: the parser then sees the end of the text.
   int_type underflow() override {
     const std::size_t size = std::min(kPiece, text_.size() - shown_);
+    starved_ = starved_ || since_event_ + size > kMostBetweenEvents;
     if (size == 0 || events_.stopped() || starved()) return traits_type::eof();
     since_event_ += size;
     show(shown_, shown_ + size);
@@ -50,6 +53,7 @@ class Feed final : public std::streambuf {
   std::string_view text_;
   const Events& events_;
   std::size_t shown_ = 0, since_event_ = 0;
+  bool starved_ = false;  // stays so: the end of the text makes the parser tell what it held back
 };
 
 class Handler final : public YAML::EventHandler {
@@ -110,6 +114,10 @@ class Handler final : public YAML::EventHandler {
 }  // namespace
 
 std::optional<Broken> read_yaml(std::string_view text, std::uint32_t line, Events& events) {
+  if (text.size() > kLongestDocument) {
+    return Broken{line, fmt::format("is longer than {} and not in plain block style", human_bytes(kLongestDocument)),
+                  "write it without anchors and tags, as several documents, or as JSON"};
+  }
   Feed feed(text, events);
   Handler handler(line, feed, events);
   std::optional<Broken> broken;
