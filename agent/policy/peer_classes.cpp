@@ -54,8 +54,7 @@ std::vector<ResolvedPort> resolve(const std::vector<PortMatch>& names, const std
     }
   }
   std::ranges::sort(out);
-  const auto rest = std::ranges::unique(out);
-  out.erase(rest.begin(), rest.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 

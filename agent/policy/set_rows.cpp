@@ -14,8 +14,7 @@ void add(Bits& bits, const Bits& more) { bits.insert(bits.end(), more.begin(), m
 
 void settle(Bits& bits) {
   std::ranges::sort(bits);
-  const auto rest = std::ranges::unique(bits);
-  bits.erase(rest.begin(), rest.end());
+  bits.erase(std::unique(bits.begin(), bits.end()), bits.end());
 }
 
 template <class Map>

@@ -179,15 +179,20 @@ TEST_CASE("YAML: anchors, aliases and tags are told by yaml-cpp") {
 }
 
 TEST_CASE("YAML: what yaml-cpp would hold in memory is bounded") {
-  // One flow collection of 40 MB that might still become a key: all its tokens would wait for that.
+  // One flow collection of 4 MB that might still become a key: all its tokens would wait for that.
   std::string text = "- {\"a\": [";
-  while (text.size() < (40U << 20U))
+  while (text.size() < (4U << 20U))
     text += "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,";
   text += "1]}\n";
   Recorder recorder;
   const auto broken = read_yaml(text, 1, recorder);
   REQUIRE(broken);
   CHECK(broken->message == "has too large a value in one piece");
+  CHECK(recorder.told.size() < 200'000);
+  text.insert(0, 16U << 20U, '\n');
+  const auto longer = read_yaml(text, 1, recorder);
+  REQUIRE(longer);
+  CHECK(longer->message == "is longer than 16 MiB and not in plain block style");
 }
 
 TEST_CASE("words are typed as Kubernetes' YAML types them") {
