@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "agent/daemon/report.hpp"
 #include "ebpf/abi/policy.h"
 #include "omnitide/node/v1/local.pb.h"
 
@@ -47,12 +48,6 @@ constexpr MetricDescriptor kChange{"omnitide_policy_last_change_seconds",
                                    {}};
 
 std::string direction_name(std::uint8_t direction) { return direction == POLICY_INGRESS ? "INGRESS" : "EGRESS"; }
-
-void set_time(WallTime time, google::protobuf::Timestamp* out) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  out->set_seconds(seconds.time_since_epoch().count());
-  out->set_nanos(static_cast<std::int32_t>((time - seconds).count()) * 1'000'000);
-}
 
 void use(v1::PolicyStatus& out, std::string_view name, std::uint64_t used, std::uint64_t limit) {
   v1::PolicyUse& row = *out.add_use();

@@ -12,13 +12,13 @@ namespace omnitide::daemon {
 
 namespace v1 = node::v1;
 
-namespace {
-
 void set_time(WallTime time, google::protobuf::Timestamp* out) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   out->set_seconds(seconds.time_since_epoch().count());
   out->set_nanos(static_cast<std::int32_t>((time - seconds).count()) * 1'000'000);
 }
+
+namespace {
 
 void fill(const discovery::SourceStatus& source, v1::SourceStatus& out) {
   out.set_name(std::string(source.name));

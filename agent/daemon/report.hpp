@@ -14,6 +14,9 @@
 #include "agent/registration/registration.hpp"
 #include "discovery/inventory/inventory.hpp"
 
+namespace google::protobuf {
+class Timestamp;
+}
 namespace omnitide::node::v1 {
 class Discovery;
 class Status;
@@ -35,6 +38,7 @@ struct Snapshot {
   const PolicyReport* policy = nullptr;  // null while network policy is off
 };
 
+void set_time(WallTime time, google::protobuf::Timestamp* out);
 void fill(const Snapshot& snapshot, node::v1::Status& out);
 void fill(const Snapshot& snapshot, const model::NodeFacts& facts, const std::vector<model::Sample>& samples,
           node::v1::Discovery& out);
