@@ -88,7 +88,7 @@ class Lint {
   void check(const NetworkPolicy& policy);
   void check(const ClusterNetworkPolicy& policy);
   void check(const HostPolicy& policy);
-  void check_subject(const Subject& subject, const std::string& field);
+  void check_subject(const Subject& subject, const Selector& pods, const std::string& field);
   void check_rules(const Subject& subject, const std::vector<Rule>& rules, bool ingress);
   void check_peer(const Subject& subject, const Rule& rule, const Peer& peer, const std::string& field);
   void check_block(const Subject& subject, const Rule& rule, const Block& block, const std::string& field);
@@ -143,9 +143,11 @@ void Lint::check_pods() {
   }
 }
 
-void Lint::check_subject(const Subject& subject, const std::string& field) {
+void Lint::check_subject(const Subject& subject, const Selector& pods, const std::string& field) {
   if (view_.pods().empty()) return;
-  if (subject.selected->host_network != nullptr) {
+  // Whoever selects all pods means those that can be governed.
+  const bool meant = !pods.requirements.empty() || subject.selected->pods.empty();
+  if (subject.selected->host_network != nullptr && meant) {
     hint(subject, field,
          fmt::format("selects {}, which is on the host's network, where policies of pods are not enforced",
                      pod_name(*subject.selected->host_network)),
@@ -164,7 +166,7 @@ void Lint::check(const NetworkPolicy& policy) {
     hint(subject, "metadata.namespace", fmt::format("the namespace {} is not here", policy.name_space),
          "compare it with the names of the namespaces");
   } else {
-    check_subject(subject, "spec.podSelector");
+    check_subject(subject, policy.pods, "spec.podSelector");
   }
   if (!policy.isolates_egress && !policy.egress.empty())
     hint(subject, "spec.policyTypes", "has egress rules and does not name Egress: they do nothing", "add Egress");
@@ -177,7 +179,7 @@ void Lint::check(const NetworkPolicy& policy) {
 void Lint::check(const ClusterNetworkPolicy& policy) {
   const Selected& selected = view_.select({}, policy.subject_namespaces, policy.subject_pods);
   const Subject subject{describe({ObjectKey::Kind::cluster_network_policy, {}, policy.name}), policy.origin, &selected};
-  check_subject(subject, "spec.subject");
+  check_subject(subject, policy.subject_pods, "spec.subject");
   const auto [other, added] = priorities_.emplace(std::pair(policy.tier, policy.priority), &policy);
   if (!added) {
     hint(subject, "spec.priority",
