@@ -4,6 +4,7 @@
 
 #include "agent/base/log.hpp"
 #include "agent/base/random.hpp"
+#include "agent/registry/policy_repository.hpp"
 #include "agent/registry/repository.hpp"
 
 namespace omnitide::registry {
@@ -36,6 +37,15 @@ Result<Snapshot> load_snapshot(Database& database) {
   Result<std::vector<AuthorityRecord>> authorities = load_authorities(database);
   if (authorities.has_error()) return std::move(authorities).error();
   out.authorities = std::move(*authorities);
+  Result<std::vector<PolicyRecord>> policies = load_policies(database);
+  if (policies.has_error()) return std::move(policies).error();
+  out.policies = std::move(*policies);
+  Result<std::vector<VersionRecord>> versions = load_versions(database);
+  if (versions.has_error()) return std::move(versions).error();
+  out.versions = std::move(*versions);
+  Result<std::vector<std::pair<std::string, AppliedRecord>>> applied = load_applied(database);
+  if (applied.has_error()) return std::move(applied).error();
+  out.applied = std::move(*applied);
   return out;
 }
 
@@ -54,6 +64,9 @@ Context::Context(boost::asio::io_context& io, Options opts, Database write, Data
 void Context::install(Snapshot snapshot, Authorities loaded) {
   authorities = std::move(loaded);
   nodes.reset(std::move(snapshot.nodes));
+  for (auto& [node_id, applied] : snapshot.applied)
+    nodes.restore_applied(node_id, std::move(applied));
+  desired.reset(std::move(snapshot.policies), snapshot.versions);
   tokens.clear();
   for (TokenRecord& token : snapshot.tokens)
     tokens.emplace(token.token_id, std::move(token));

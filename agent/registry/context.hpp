@@ -6,11 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "agent/base/error.hpp"
 #include "agent/io/rate_limit.hpp"
 #include "agent/registry/authority.hpp"
+#include "agent/registry/desired_states.hpp"
 #include "agent/registry/event_log.hpp"
 #include "agent/registry/node_index.hpp"
 #include "agent/registry/nonce.hpp"
@@ -21,6 +24,7 @@ namespace omnitide::registry {
 
 struct ServiceCounters {
   std::uint64_t heartbeats = 0, joins = 0, renewals = 0, rejoins = 0, puts = 0, clones = 0, rate_limited = 0;
+  std::uint64_t desired_fetches = 0, desired_unchanged = 0;
   std::map<unsigned, std::uint64_t> answers;  // by status
 };
 
@@ -30,6 +34,9 @@ struct Snapshot {
   std::vector<TokenRecord> tokens;
   std::vector<OperatorRecord> operators;
   std::vector<AuthorityRecord> authorities;
+  std::vector<PolicyRecord> policies;
+  std::vector<VersionRecord> versions;  // of desired state
+  std::vector<std::pair<std::string, AppliedRecord>> applied;
   std::uint64_t version = 0;
 };
 [[nodiscard]] Result<Snapshot> load_snapshot(Database& database);
@@ -45,6 +52,8 @@ struct Context {
   const std::int64_t run;  // of this process; steady times of another run say nothing here
   Authorities authorities;
   NodeIndex nodes;
+  DesiredStates desired;
+  std::set<std::string, std::less<>> fetching;  // nodes that get a large desired state now
   Tokens tokens;
   Operators operators;  // by certificate serial
   EventLog events;

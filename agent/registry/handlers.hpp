@@ -5,10 +5,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/base/error.hpp"
 #include "agent/io/http.hpp"
 #include "agent/registry/context.hpp"
+#include "omnitide/node/v1/policy.pb.h"
 #include "omnitide/node/v1/registration.pb.h"
 #include "omnitide/node/v1/registry.pb.h"
 
@@ -25,6 +27,7 @@ using Answer = boost::asio::awaitable<Result<T>>;
 [[nodiscard]] Answer<v1::CertificateResponse> rejoin(Context& context, io::HttpRequest& request);
 [[nodiscard]] boost::asio::awaitable<io::HttpResponse> put_node(Context& context, io::HttpRequest& request);
 [[nodiscard]] boost::asio::awaitable<io::HttpResponse> heartbeat(Context& context, io::HttpRequest& request);
+[[nodiscard]] boost::asio::awaitable<io::HttpResponse> desired_state(Context& context, io::HttpRequest& request);
 
 // Operators.
 [[nodiscard]] Answer<v1::NodeList> list_nodes(Context& context, io::HttpRequest& request);
@@ -45,8 +48,17 @@ using Answer = boost::asio::awaitable<Result<T>>;
 [[nodiscard]] Answer<v1::CertificateAuthorityList> list_authorities(Context& context, io::HttpRequest& request);
 [[nodiscard]] Answer<v1::CertificateAuthority> make_next_authority(Context& context, io::HttpRequest& request);
 [[nodiscard]] Answer<v1::CertificateAuthority> activate_authority(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::PolicyDocumentList> list_policies(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::PolicyDocument> show_policy(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::PolicyDocumentList> list_revisions(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::PolicyDocument> put_policy(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::Empty> remove_policy(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::DesiredStateVersionList> list_desired_states(Context& context, io::HttpRequest& request);
 [[nodiscard]] boost::asio::awaitable<io::HttpResponse> back_up(Context& context, io::HttpRequest& request);
 [[nodiscard]] Answer<v1::Empty> restore_online(Context& context, io::HttpRequest& request);
+
+// Gives sets that have not been stated yet their numbers, durably, in one commit. Their versions are then set.
+[[nodiscard]] boost::asio::awaitable<Result<>> number_sets(Context& context, std::vector<SetRef> sets);
 
 // The text of /metrics.
 struct ServerView {

@@ -15,7 +15,7 @@ namespace asio = boost::asio;
 
 namespace {
 
-v1::NodeAck ack_of(Context& context, const NodeRecord& node, const std::string& facts_sha256,
+v1::NodeAck ack_of(Context& context, const NodeRecord& node, const DesiredSet& desired, const std::string& facts_sha256,
                    const std::string& conditions_sha256) {
   v1::NodeAck out;
   out.set_generation(node.generation);
@@ -23,12 +23,41 @@ v1::NodeAck ack_of(Context& context, const NodeRecord& node, const std::string& 
   out.set_send_facts(node.facts_sha256 != facts_sha256);
   out.set_send_conditions(node.conditions_sha256 != conditions_sha256);
   out.set_labels_version(node.labels_version);
+  if (desired.stated()) {
+    out.set_desired_version(desired.version);
+    out.set_desired_sha256(desired.sha256);
+  }
   set_time(out.mutable_server_time(), context.now());
   // A CA roll-over is spread over time, so that not all nodes renew at once.
   if (node.offered_ca != context.authorities.issuer()->newest) {
     static const std::string kAll = "all";
     out.set_renew_now(!context.renewals.refuse(kAll, std::chrono::steady_clock::now()));
   }
+  return out;
+}
+
+// What the node should have. A content that comes up for the first time is numbered before it is stated; where that
+// fails now, nothing is stated, and the node keeps what it has until a later heartbeat.
+asio::awaitable<SetRef> desired_of(Context& context, const NodeRecord& node) {
+  SetRef out = context.desired.of(node);
+  if (out->stated()) co_return out;
+  std::vector<SetRef> one(1, out);
+  (void)co_await number_sets(context, std::move(one));
+  co_return out;
+}
+
+// A report that is not of the contract is cut to its bounds: it is no reason to take a node for dead.
+AppliedRecord applied_of(const v1::DesiredStateReport& in) {
+  constexpr std::size_t kDigest = 32, kLongest = 512;
+  AppliedRecord out;
+  out.held_version = in.held_version();
+  out.applied_version = in.applied_version();
+  if (in.held_sha256().size() == kDigest) out.held_sha256 = in.held_sha256();
+  if (in.applied_sha256().size() == kDigest) out.applied_sha256 = in.applied_sha256();
+  out.faults = in.faults();
+  out.first_fault = in.first_fault();
+  if (out.first_fault.size() > kLongest) out.first_fault = printable(out.first_fault, kLongest - 8);
+  out.said = true;
   return out;
 }
 
@@ -191,7 +220,8 @@ asio::awaitable<io::HttpResponse> put_node(Context& context, io::HttpRequest& re
     context.nodes.seen(*node, context.now(), request.peer->certificate->serial);
   }
   const NodeRecord& node = put->node;
-  v1::NodeAck out = ack_of(context, node, put->request.facts_sha256(), put->request.conditions_sha256());
+  const SetRef desired = co_await desired_of(context, node);
+  v1::NodeAck out = ack_of(context, node, *desired, put->request.facts_sha256(), put->request.conditions_sha256());
   for (const auto& [key, value] : effective_labels(node.agent_labels, node.token_labels, node.registry_labels)) {
     (*out.mutable_labels())[key] = value;
   }
@@ -215,8 +245,15 @@ asio::awaitable<io::HttpResponse> heartbeat(Context& context, io::HttpRequest& r
     if (node == nullptr) co_return refuse(no_such_node(node_id));
   }
   if (in.generation() < node->generation) co_return old_generation(in.generation(), node->generation);
+  SetRef desired = context.desired.of(*node);
+  if (!desired->stated()) {  // rare; all others need no further coroutine
+    desired = co_await desired_of(context, *node);
+    node = context.nodes.find(node_id);
+    if (node == nullptr) co_return refuse(no_such_node(node_id));
+  }
   context.nodes.seen(*node, context.now(), request.peer->certificate->serial);
-  co_return reply(request, ack_of(context, *node, in.facts_sha256(), in.conditions_sha256()));
+  if (in.has_desired()) context.nodes.applied(*node, applied_of(in.desired()));
+  co_return reply(request, ack_of(context, *node, *desired, in.facts_sha256(), in.conditions_sha256()));
 }
 
 }  // namespace omnitide::registry

@@ -68,6 +68,11 @@ std::string render_metrics(const Context& context, const ServerView& server) {
   text.one("puts_total", "counter", "Statements of facts and conditions.", counters.puts);
   text.one("clones_total", "counter", "Identities that were quarantined as cloned.", counters.clones);
   text.one("rate_limited_total", "counter", "Requests refused by the rate limit.", counters.rate_limited);
+  text.one("policies", "gauge", "Documents of policy.", context.desired.documents().size());
+  text.one("policy_bytes", "gauge", "Their texts.", context.desired.bytes());
+  text.one("desired_states_sent_total", "counter", "Desired states that nodes fetched.", counters.desired_fetches);
+  text.one("desired_states_unchanged_total", "counter", "Fetches of what the node had already.",
+           counters.desired_unchanged);
   text.one("connections", "gauge", "Open connections.", server.open);
   text.one("connections_total", "counter", "Connections that were accepted.", server.accepted);
   text.one("connections_refused_total", "counter", "Connections beyond the limits.", server.refused_full);

@@ -1,6 +1,7 @@
 #include "agent/registry/node_index.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace omnitide::registry {
 
@@ -14,6 +15,8 @@ void NodeIndex::put(NodeRecord node) {
     node.last_seen = std::max(node.last_seen, known.last_seen);
     if (node.certificate_serial == known.certificate_serial) node.certificate_used |= known.certificate_used;
     node.unflushed = known.unflushed;
+    node.applied = std::move(known.applied);
+    node.applied_unflushed = known.applied_unflushed;
   }
   known = std::move(node);
   ++by_state_[static_cast<std::size_t>(known.state)];
@@ -50,6 +53,19 @@ void NodeIndex::seen(NodeRecord& node, WallTime now, std::string_view certificat
   unflushed_.push_back(&node);
 }
 
+void NodeIndex::applied(NodeRecord& node, AppliedRecord said) {
+  if (node.applied == said) return;
+  node.applied = std::move(said);
+  node.applied_unflushed = true;
+  if (node.unflushed) return;
+  node.unflushed = true;
+  unflushed_.push_back(&node);
+}
+
+void NodeIndex::restore_applied(std::string_view node_id, AppliedRecord said) {
+  if (NodeRecord* node = find(node_id)) node->applied = std::move(said);
+}
+
 std::vector<Touch> NodeIndex::take_unflushed(std::size_t limit) {
   std::vector<Touch> out;
   const std::size_t count = std::min(limit, unflushed_.size());
@@ -57,7 +73,9 @@ std::vector<Touch> NodeIndex::take_unflushed(std::size_t limit) {
   for (; out.size() < count; unflushed_.pop_back()) {
     NodeRecord& node = *unflushed_.back();
     node.unflushed = false;
-    out.push_back({node.node_id, node.last_seen, node.certificate_used});
+    Touch touch{node.node_id, node.last_seen, node.certificate_used, std::nullopt};
+    if (std::exchange(node.applied_unflushed, false)) touch.applied = node.applied;
+    out.push_back(std::move(touch));
   }
   return out;
 }

@@ -17,7 +17,7 @@ class NodeIndex {
  public:
   using Map = std::map<std::string, NodeRecord, std::less<>>;
 
-  // Takes a record as it was committed; keeps what memory knows better (last_seen, certificate_used).
+  // Takes a record as it was committed; keeps what memory knows better (last_seen, certificate_used, applied).
   void put(NodeRecord node);
   void erase(std::string_view node_id);
   void reset(std::vector<NodeRecord> nodes);
@@ -28,6 +28,10 @@ class NodeIndex {
 
   // A request of this node was accepted.
   void seen(NodeRecord& node, WallTime now, std::string_view certificate_serial);
+  // What it said of its desired state, with such a request.
+  void applied(NodeRecord& node, AppliedRecord said);
+  // As it was stored; of a node that is not known, nothing.
+  void restore_applied(std::string_view node_id, AppliedRecord said);
   // What is newer than on disk, at most `limit`; marked as flushed.
   [[nodiscard]] std::vector<Touch> take_unflushed(std::size_t limit);
 

@@ -16,6 +16,15 @@ void set_map(google::protobuf::Map<std::string, std::string>* out, const Labels&
     (*out)[key] = value;
 }
 
+void set_report(v1::DesiredStateReport& out, const AppliedRecord& applied) {
+  out.set_held_version(applied.held_version);
+  out.set_held_sha256(applied.held_sha256);
+  out.set_applied_version(applied.applied_version);
+  out.set_applied_sha256(applied.applied_sha256);
+  out.set_faults(applied.faults);
+  out.set_first_fault(applied.first_fault);
+}
+
 }  // namespace
 
 v1::Node node_message(const Context& context, const NodeRecord& node) {
@@ -38,6 +47,10 @@ v1::Node node_message(const Context& context, const NodeRecord& node) {
   out.set_token_id(node.token_id);
   out.set_resource_version(node.resource_version);
   out.set_replaces(node.replaces);
+  const SetRef desired = context.desired.of(node);
+  out.set_desired_version(desired->version);
+  out.set_desired_sha256(desired->sha256);
+  if (node.applied.said) set_report(*out.mutable_desired_report(), node.applied);
   return out;
 }
 
@@ -62,6 +75,20 @@ v1::Operator operator_message(const OperatorRecord& record) {
   set_time(out.mutable_issued(), record.issued);
   set_time(out.mutable_expires(), record.expires);
   out.set_revoked(record.revoked);
+  return out;
+}
+
+v1::PolicyDocument policy_message(const PolicyRecord& record) {
+  v1::PolicyDocument out;
+  out.set_name(record.name);
+  out.set_revision(record.revision);
+  out.set_node_selector(record.selector);
+  out.set_sha256(record.sha256);
+  out.set_bytes(record.bytes);
+  out.set_objects(record.objects);
+  set_time(out.mutable_changed(), record.changed);
+  out.set_changed_by(record.changed_by);
+  out.set_deleted(record.deleted);
   return out;
 }
 

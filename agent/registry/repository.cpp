@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "agent/registry/policy_repository.hpp"
+#include "agent/registry/rows.hpp"
+
 namespace omnitide::registry {
 
 namespace {
-
-std::int64_t number(WallTime time) { return time.time_since_epoch().count(); }
-WallTime time_of(std::int64_t milliseconds) { return WallTime(std::chrono::milliseconds(milliseconds)); }
 
 #define OMNITIDE_NODE_COLUMNS                                                                                     \
   "node_id, hostname, state, state_reason, joined, last_seen, boot_id, start_id, generation, facts_sha256, "      \
@@ -58,25 +58,6 @@ TokenRecord token_of(const Query& row) {
   token.comment = row.text(8);
   token.revoked = row.integer(9) != 0;
   return token;
-}
-
-template <class T, class Make>
-Result<std::vector<T>> all_rows(Query& query, const Make& make) {
-  std::vector<T> out;
-  while (true) {
-    const Result<bool> row = query.step();
-    if (row.has_error()) return row.error();
-    if (!*row) return out;
-    out.push_back(make(query));
-  }
-}
-
-template <class T, class Make>
-Result<std::optional<T>> one_row(Query& query, const Make& make) {
-  const Result<bool> row = query.step();
-  if (row.has_error()) return row.error();
-  if (!*row) return std::optional<T>{};
-  return std::optional<T>(make(query));
 }
 
 Result<std::string> one_text(Query& query) {
@@ -153,6 +134,9 @@ Result<> touch_nodes(Database& database, const std::vector<Touch>& nodes) {
                 "WHERE node_id = ?1");
     const Result<> done = query.bind(node.node_id, number(node.last_seen), node.certificate_used).run();
     if (done.has_error()) return done;
+    if (!node.applied) continue;
+    const Result<> kept = save_applied(database, node.node_id, *node.applied);
+    if (kept.has_error()) return kept;
   }
   return {};
 }

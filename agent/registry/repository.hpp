@@ -27,6 +27,7 @@ struct Touch {
   std::string node_id;
   WallTime last_seen{};
   bool certificate_used = false;
+  std::optional<AppliedRecord> applied;  // when it is another than before
 };
 [[nodiscard]] Result<> touch_nodes(Database& database, const std::vector<Touch>& nodes);
 

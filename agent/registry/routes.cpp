@@ -12,6 +12,7 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr std::size_t kSmall = 16U << 10U, kMedium = 64U << 10U, kFacts = 2U << 20U;
+constexpr std::size_t kPolicy = 2 * kMostDocument;  // as JSON a text grows
 
 template <class T>
 using Function = Answer<T> (*)(Context&, io::HttpRequest&);
@@ -162,6 +163,7 @@ std::vector<io::Route> main_routes(Context& context, View view) {
       {"POST", "/v1/join", handler(c, join), kMedium, anyone},
       {"POST", "/v1/rejoin", handler(c, rejoin), kMedium, anyone},
       {"POST", "/v1/nodes/{id}/heartbeat", handler(c, heartbeat), kSmall, node},
+      {"GET", "/v1/nodes/{id}/desired-state", handler(c, desired_state), kSmall, node},
       {"PUT", "/v1/nodes/{id}", handler(c, put_node), kFacts, node},
       {"POST", "/v1/nodes/{id}/renew", handler(c, renew), kMedium, limited(c, node)},
       {"GET", "/v1/nodes", handler(c, list_nodes), kSmall, by_operator},
@@ -182,6 +184,12 @@ std::vector<io::Route> main_routes(Context& context, View view) {
       {"GET", "/v1/authorities", handler(c, list_authorities), kSmall, by_operator},
       {"POST", "/v1/authorities:next", handler(c, make_next_authority), kSmall, by_operator},
       {"POST", "/v1/authorities:activate", handler(c, activate_authority), kSmall, by_operator},
+      {"GET", "/v1/policies", handler(c, list_policies), kSmall, by_operator},
+      {"GET", "/v1/policies/{name}", handler(c, show_policy), kSmall, by_operator},
+      {"GET", "/v1/policies/{name}/revisions", handler(c, list_revisions), kSmall, by_operator},
+      {"PUT", "/v1/policies/{name}", handler(c, put_policy), kPolicy, by_operator},
+      {"DELETE", "/v1/policies/{name}", handler(c, remove_policy), kSmall, by_operator},
+      {"GET", "/v1/desired-states", handler(c, list_desired_states), kSmall, by_operator},
       {"GET", "/v1/backup", handler(c, back_up), kSmall, by_operator},
       {"POST", "/v1/restore", handler(c, restore_online), c.options.restore_limit, by_operator},
       {"GET", "/metrics", metrics_handler(c, std::move(view)), kSmall, by_operator},

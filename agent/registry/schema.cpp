@@ -36,6 +36,22 @@ CREATE TABLE operators(
   revoked INTEGER NOT NULL);
 CREATE TABLE authorities(
   fingerprint TEXT PRIMARY KEY, state TEXT NOT NULL, not_after INTEGER NOT NULL, certificate BLOB NOT NULL);
+)sql",
+                                                               // 2: policies. Of each name at most one row is
+                                                               // current; the others are its history.
+                                                               R"sql(
+CREATE TABLE policies(
+  revision INTEGER PRIMARY KEY, name TEXT NOT NULL, current INTEGER NOT NULL, deleted INTEGER NOT NULL,
+  selector TEXT NOT NULL, text BLOB NOT NULL, bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, objects INTEGER NOT NULL,
+  changed INTEGER NOT NULL, changed_by TEXT NOT NULL);
+CREATE INDEX policies_by_name ON policies(name, revision);
+CREATE UNIQUE INDEX policies_current ON policies(name) WHERE current = 1;
+CREATE TABLE desired_versions(
+  version INTEGER PRIMARY KEY, sha256 BLOB NOT NULL UNIQUE, created INTEGER NOT NULL, documents TEXT NOT NULL);
+CREATE TABLE applied(
+  node_id TEXT PRIMARY KEY REFERENCES nodes ON DELETE CASCADE, held_version INTEGER NOT NULL,
+  held_sha256 BLOB NOT NULL, applied_version INTEGER NOT NULL, applied_sha256 BLOB NOT NULL, faults INTEGER NOT NULL,
+  first_fault TEXT NOT NULL);
 )sql"}};
 
 Error damaged(const Database& database, const std::string& what) {

@@ -115,6 +115,13 @@ Result<Selector> Selector::parse(std::string_view text) {
   return SelectorParser(text).run();
 }
 
+Selector Selector::nothing() {
+  Selector out;
+  out.requirements_.push_back({.key = "x", .operation = Operator::exists, .values = {}});
+  out.requirements_.push_back({.key = "x", .operation = Operator::absent, .values = {}});
+  return out;
+}
+
 bool Selector::matches(const Labels& labels) const {
   return std::all_of(requirements_.begin(), requirements_.end(), [&labels](const Requirement& requirement) {
     const auto found = labels.find(requirement.key);

@@ -15,6 +15,7 @@ class Selector {
  public:
   // At most 4 KiB and 64 requirements; an empty text selects all. invalid_argument points at what is wrong.
   [[nodiscard]] static Result<Selector> parse(std::string_view text);
+  [[nodiscard]] static Selector nothing();  // matches no labels
   // As in Kubernetes, "!=" and "notin" are also true where the key is absent.
   [[nodiscard]] bool matches(const Labels& labels) const;
   [[nodiscard]] bool empty() const { return requirements_.empty(); }

@@ -10,6 +10,7 @@
 #include "agent/registry/handlers.hpp"
 #include "agent/registry/join_token.hpp"
 #include "agent/registry/node_message.hpp"
+#include "agent/registry/page.hpp"
 #include "agent/registry/repository.hpp"
 #include "agent/registry/wire.hpp"
 
@@ -21,17 +22,6 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMaxTokens = 10'000, kMaxOperators = 10'000;
 constexpr std::uint32_t kMaxUses = 1'000'000;
 constexpr auto kDefaultLifetime = 24h, kLongest = 24h * 3650, kKeptAfterEnd = 24h * 30;
-
-// Pages over a map, by the key of the last entry.
-template <class Map, class Take>
-Result<std::string> page(const Map& all, const io::HttpRequest& request, const Take& take) {
-  const std::optional<std::string> after = base64_decode(query(request, "pageToken"));
-  if (!after) return invalid("pageToken", "pageToken is not one that a list gave");
-  auto at = after->empty() ? all.begin() : all.upper_bound(*after);
-  for (std::size_t count = 0; at != all.end() && count < 500; ++at, ++count)
-    take(at->second);
-  return at == all.end() ? std::string() : base64_encode(std::prev(at)->first);
-}
 
 Error no_such(const char* what, const std::string& id) {
   return fail(Code::not_found, fmt::format("there is no {} {}", what, printable(id, 80)));

@@ -21,6 +21,8 @@ bool is_type(std::string_view header, std::string_view type) {
   return header.size() == type.size() && (header == type || to_lower(header) == type);
 }
 
+}  // namespace
+
 bool wants_protobuf(const io::HttpRequest& request) {
   std::string_view accept = request.header("accept");
   while (!accept.empty()) {
@@ -32,8 +34,6 @@ bool wants_protobuf(const io::HttpRequest& request) {
   }
   return false;
 }
-
-}  // namespace
 
 Result<> decode(const io::HttpRequest& request, google::protobuf::Message& message) {
   message.Clear();

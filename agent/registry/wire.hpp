@@ -18,6 +18,7 @@ namespace omnitide::registry {
 // invalid_argument names the field. An empty body is an empty message.
 [[nodiscard]] Result<> decode(const io::HttpRequest& request, google::protobuf::Message& message);
 [[nodiscard]] io::HttpResponse reply(const io::HttpRequest& request, const google::protobuf::Message& message);
+[[nodiscard]] bool wants_protobuf(const io::HttpRequest& request);
 // With Retry-After where trying again helps; closes the connection of a superseded agent.
 [[nodiscard]] io::HttpResponse refuse(const Error& error, std::chrono::seconds retry_after = std::chrono::seconds(2));
 
