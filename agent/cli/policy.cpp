@@ -153,6 +153,7 @@ void add_policy_detach(Command& group, Session& session) {
 void add_policy(Command& root, Session& session) {
   Command group = root.add("policy", "Network policy: what is enforced, and why");
   group.example("omnitide-agent policy status");
+  add_policy_check(group, session);
   add_policy_status(group, session);
   add_policy_wait(group, session);
   add_policy_detach(group, session);

@@ -5,6 +5,9 @@
 
 namespace omnitide::cli {
 
+// Of files, without an agent.
+void add_policy_check(Command& group, Session& session);
+
 // Of the running agent.
 void add_policy_status(Command& group, Session& session);
 void add_policy_wait(Command& group, Session& session);

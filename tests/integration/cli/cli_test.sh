@@ -44,6 +44,32 @@ expect "every fault of a configuration, and 2" 2 'bad.yaml:2: http.listn: is not
 expect "run refuses a bad configuration" 2 'bad.yaml:3: http.enabled' "$agent" run -c "$scratch/bad.yaml" "${here[@]}"
 expect "config show says where values come from" 0 'listen: .127.0.0.1:9797. +# default' "$agent" config show "${here[@]}"
 
+# Policy files, without an agent.
+mkdir "$scratch/policies"
+cat >"$scratch/policies/a.yaml" <<'END'
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelecter: {}
+---
+kind: Service
+apiVersion: v1
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+END
+expect "policy check: a fault with file and line, and 1" 1 'a.yaml:5 +NetworkPolicy shop/web +spec.podSelecter +is not known here \(did you mean podSelector\?\)' \
+  "$agent" policy check "$scratch/policies"
+expect "policy check: what is there is counted" 1 '^others, skipped +1$' "$agent" policy check "$scratch/policies"
+expect "policy check -o json" 1 '"field": "spec.podSelecter"' "$agent" policy check "$scratch/policies" -o json
+sed -i s/podSelecter/podSelector/ "$scratch/policies/a.yaml"
+expect "policy check: hints are no problem" 0 'All 2 objects are good, with 1 hint' "$agent" policy check "$scratch/policies/a.yaml"
+expect "policy check --strict: hints are one" 1 'there are no pods here' "$agent" policy check --strict "$scratch/policies"
+expect "policy check of standard input" 0 'There are no policy objects here' "$agent" policy check -
+expect "policy check of nothing" 1 'cannot read .*/nowhere: No such file' "$agent" policy check "$scratch/nowhere"
+
 # Starts that fail, or lose a part: each says which setting it was and what to do.
 : >"$scratch/file"
 start() { # SECONDS [NAME=VALUE...]

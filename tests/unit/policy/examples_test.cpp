@@ -1,5 +1,7 @@
-// What kubectl prints is valid as it is.
+// What kubectl prints is valid as it is, and so is what the documentation shows.
+#include "agent/base/file.hpp"
 #include "tests/harness/catch.hpp"
+#include "tests/harness/fixture.hpp"
 #include "tests/harness/policy.hpp"
 
 using namespace omnitide;
@@ -125,4 +127,39 @@ metadata:
   const Pod& pod = std::get<Pod>(parsed.objects[1]);
   CHECK(pod.node == "node-1");
   CHECK(pod.ports == std::vector<NamedPort>{{"http", Protocol::tcp, 8080}});
+}
+
+TEST_CASE("the example in docs/policy.md is valid") {
+  const auto page = read_file(fixture_path("../../docs/policy.md"));
+  REQUIRE(page);
+  const std::size_t from = page->find("```yaml\n");
+  REQUIRE(from != std::string::npos);
+  const std::size_t begin = from + 8;
+  const Parsed parsed = parse(page->substr(begin, page->find("```", begin) - begin), kFile);
+  CHECK(texts(parsed.faults) == Texts{});
+  REQUIRE(names(parsed.objects) == Texts{"HostPolicy gateway"});
+  const auto& policy = std::get<HostPolicy>(parsed.objects[0]);
+  CHECK(policy.isolates_ingress);
+  CHECK_FALSE(policy.isolates_egress);
+  CHECK(policy.deny.size() == 2);
+}
+
+TEST_CASE("the custom resource definition knows the fields that the parser knows") {
+  const auto crd = read_file(fixture_path("../../manifests/crds/hostpolicy.yaml"));
+  REQUIRE(crd);
+  // Other people's objects are skipped, this one too.
+  CHECK(parse(*crd, kFile).faults.empty());
+  CHECK(parse(*crd, kFile).skipped == 1);
+  std::string spec;
+  for (const char* field :
+       {"nodeSelector: {}", "interfaces: []", "policyTypes: []", "deny: []", "failSafe: {ingress: [], egress: []}",
+        "ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8, except: []}}], ports: [{protocol: TCP, port: 1, endPort: 2}]}]",
+        "egress: [{to: []}]"}) {
+    spec += std::string(spec.empty() ? "" : ", ") + field;
+    const std::string_view name(field, std::string_view(field).find(':'));
+    CHECK(crd->find("\n              " + std::string(name) + ":\n") != std::string::npos);
+  }
+  const Parsed parsed =
+      parse("apiVersion: omnitide.io/v1alpha1\nkind: HostPolicy\nmetadata: {name: a}\nspec: {" + spec + "}\n", kFile);
+  CHECK(texts(parsed.faults) == Texts{});
 }
