@@ -50,8 +50,10 @@ Result<std::pair<std::string, std::string>> label_of(const std::string& word) {
 
 void add_registry(Command& root, Session& session) {
   const auto registry = std::make_shared<RegistrySession>(session);
-  Command group = root.add("registry", "Nodes, tokens, operators and CAs of a registry, as one of its operators");
+  Command group =
+      root.add("registry", "Nodes, policies, tokens, operators and CAs of a registry, as one of its operators");
   add_registry_nodes(group, registry);
+  add_registry_policies(group, registry);
   add_registry_tokens(group, registry);
   add_registry_operators(group, registry);
   add_registry_authorities(group, registry);

@@ -37,6 +37,7 @@ void add_registry_nodes(Command& group, const std::shared_ptr<RegistrySession>& 
 void add_registry_tokens(Command& group, const std::shared_ptr<RegistrySession>& registry);
 void add_registry_operators(Command& group, const std::shared_ptr<RegistrySession>& registry);
 void add_registry_authorities(Command& group, const std::shared_ptr<RegistrySession>& registry);
+void add_registry_policies(Command& group, const std::shared_ptr<RegistrySession>& registry);
 void add_registry_backup(Command& group, const std::shared_ptr<RegistrySession>& registry);
 
 // "3h12m ago", "in 5d", "" when the field is not set.

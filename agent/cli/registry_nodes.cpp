@@ -77,6 +77,22 @@ int list_nodes(const RegistrySession& registry, RegistryClient& client, const No
   return registry.show(all, [&] { return nodes_text(all, registry.session().console()); });
 }
 
+// What it should have of policy and what it says of it; nothing where there is none.
+std::string policy_words(const v1::Node& node) {
+  const v1::DesiredStateReport& said = node.desired_report();
+  if (node.desired_version() == 0 && said.applied_version() == 0 && said.faults() == 0) return {};
+  std::string out = fmt::format("version {}", node.desired_version());
+  if (!node.has_desired_report()) return out + ", nothing said of it";
+  if (said.applied_sha256() == node.desired_sha256()) {
+    out += " applied";
+  } else {
+    out += said.held_sha256() == node.desired_sha256() ? " held" : " not yet fetched";
+    if (!said.applied_sha256().empty()) out += fmt::format(", version {} applied", said.applied_version());
+  }
+  if (said.faults() > 0) out += fmt::format(", {} faults: {}", said.faults(), said.first_fault());
+  return out;
+}
+
 std::string node_text(const v1::Node& node, const Console& console) {
   Table table({{""}, {"", false, true}});
   const auto row = [&table](const char* name, const std::string& value) {
@@ -94,6 +110,7 @@ std::string node_text(const v1::Node& node, const Console& console) {
   row("Generation", fmt::format("{}", node.generation()));
   row("Token", node.token_id());
   row("Replaces", node.replaces());
+  row("Policy", policy_words(node));
   row("Labels", label_words(node.labels()));
   row("By registry", label_words(node.registry_labels()));
   for (const v1::Condition& condition : node.conditions().items()) {
