@@ -173,7 +173,9 @@ Command& Command::action(std::function<int()> run) {
 }
 
 Command Command::add(const std::string& name, const std::string& help) {
-  return {app_->add_subcommand(name, help), chosen_};
+  CLI::App* child = app_->add_subcommand(name, help);
+  child->footer(std::string());  // the parser hands its own down
+  return {child, chosen_};
 }
 
 std::string Command::name() const { return app_->get_name(); }

@@ -154,6 +154,9 @@ void add_policy(Command& root, Session& session) {
   Command group = root.add("policy", "Network policy: what is enforced, and why");
   group.example("omnitide-agent policy status");
   add_policy_check(group, session);
+  add_policy_explain(group, session);
+  add_policy_matrix(group, session);
+  add_policy_diff(group, session);
   add_policy_status(group, session);
   add_policy_wait(group, session);
   add_policy_detach(group, session);

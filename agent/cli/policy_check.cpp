@@ -1,19 +1,15 @@
 // `policy check`: every fault of policy files, and hints, without an agent.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <array>
-#include <cerrno>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "agent/base/clock.hpp"
 #include "agent/base/text.hpp"
 #include "agent/cli/policy_commands.hpp"
+#include "agent/cli/policy_objects.hpp"
 #include "agent/policy/compiler.hpp"
-#include "agent/policy/directory.hpp"
 #include "agent/policy/lint.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
@@ -27,31 +23,6 @@ struct CheckOptions {
   std::string path;
   bool strict = false;
 };
-
-Result<std::string> read_standard_input(std::size_t limit) {
-  std::string out;
-  std::array<char, 65536> piece{};
-  while (true) {
-    const ssize_t got = ::read(STDIN_FILENO, piece.data(), piece.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(errno, "cannot read standard input");
-    if (got == 0) return out;
-    out.append(piece.data(), static_cast<std::size_t>(got));
-    if (out.size() > limit)
-      return fail(Code::resource_exhausted, fmt::format("standard input is longer than {}", human_bytes(limit)));
-  }
-}
-
-Result<policy::Loaded> load(const std::string& path) {
-  if (path != "-") return policy::load_objects(path, wall_now());
-  const Result<std::string> text = read_standard_input(policy::ParseLimits{}.bytes);
-  if (text.has_error()) return text.error();
-  policy::Loaded out;
-  std::vector<policy::SourceUpdate> updates;
-  updates.push_back({policy::Source{0, "standard input"}, policy::parse(*text, "standard input")});
-  (void)out.store.apply(std::move(updates));
-  return out;
-}
 
 void add(v1::PolicyCheck& out, const policy::Fault& fault) {
   v1::PolicyFault& row = fault.applied ? *out.add_hints() : *out.add_faults();
@@ -135,7 +106,7 @@ std::string text_of(const v1::PolicyCheck& report, const Console& console) {
 }
 
 int check(const Session& session, const CheckOptions& options) {
-  const Result<policy::Loaded> loaded = load(options.path);
+  const Result<policy::Loaded> loaded = load_policy(options.path);
   if (loaded.has_error()) return session.failed(loaded.error());
   const v1::PolicyCheck report = report_of(*loaded);
   const int printed =

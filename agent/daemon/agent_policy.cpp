@@ -68,6 +68,17 @@ void Agent::add_policy(LocalSources& sources) {
     fill(policy_->report(), out);
     return {};
   };
+  sources.policy_documents = [this, off](node::v1::PolicyTextList& out) -> Result<> {
+    if (Result<> ready = off(); ready.has_error()) return ready;
+    const registration::DesiredRef& desired = policy_->desired();
+    if (!desired) return {};
+    for (const registration::DesiredDocument& document : desired->documents) {
+      node::v1::PolicyText& item = *out.add_items();
+      item.set_name(document.name);
+      item.set_text(document.text);
+    }
+    return {};
+  };
   sources.policy_wait = [this, off](std::chrono::milliseconds timeout,
                                     node::v1::PolicyWaitResponse& out) -> asio::awaitable<Result<>> {
     if (Result<> ready = off(); ready.has_error()) co_return ready;

@@ -79,6 +79,15 @@ void add_policy_routes(std::vector<io::Route>& routes, const std::shared_ptr<con
                       co_return message(request, body);
                     },
                     .body_limit = 0});
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/policy/documents",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::PolicyTextList body;
+                      const Result<> done = sources->policy_documents(body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
   routes.push_back({.method = "POST",
                     .pattern = "/v1/policy/wait",
                     .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {

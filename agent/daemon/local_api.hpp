@@ -16,6 +16,7 @@ namespace omnitide::node::v1 {
 class Discovery;
 class FlowList;
 class PolicyStatus;
+class PolicyTextList;
 class PolicyWaitResponse;
 class Status;
 }  // namespace omnitide::node::v1
@@ -28,6 +29,7 @@ struct LocalSources {
   std::function<void(log::Part, log::Level, std::chrono::seconds)> set_log_level;
   // Of network policy; they fail with failed_precondition while it is off.
   std::function<Result<>(node::v1::PolicyStatus&)> policy{};
+  std::function<Result<>(node::v1::PolicyTextList&)> policy_documents{};  // what the registry gave, as it gave it
   std::function<boost::asio::awaitable<Result<>>(std::chrono::milliseconds timeout, node::v1::PolicyWaitResponse&)>
       policy_wait{};
   std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,

@@ -27,6 +27,8 @@ class PolicyPart {
   // What the registry wants of this node. May be called before start(), and again with the same.
   void set_desired(registration::DesiredRef desired);
 
+  [[nodiscard]] const registration::DesiredRef& desired() const { return desired_; }  // null: nothing heard yet
+
   [[nodiscard]] const PolicyReport& report() const { return report_; }
   [[nodiscard]] const std::string& failed() const { return failed_; }  // why the part is off for good; empty: it works
   [[nodiscard]] bool started() const { return turns_done_ > 0; }

@@ -94,16 +94,9 @@ void set_ports(const enforcement::FlowEvent& event, v1::FlowLayer4& out) {
   }
 }
 
-std::string protocol_name(std::uint8_t protocol) {
-  switch (static_cast<policy::Protocol>(protocol)) {
-    case policy::Protocol::tcp: return "TCP";
-    case policy::Protocol::udp: return "UDP";
-    case policy::Protocol::sctp: return "SCTP";
-    case policy::Protocol::icmp: return "ICMPv4";
-    case policy::Protocol::icmpv6: return "ICMPv6";
-    case policy::Protocol::any: break;
-  }
-  return std::to_string(protocol);
+std::string protocol_text(std::uint8_t protocol) {
+  const std::string_view name = policy::protocol_name(static_cast<policy::Protocol>(protocol));
+  return name.empty() ? std::to_string(protocol) : std::string(name);
 }
 
 void fill(const NamedFlow& flow, const std::string& node_name, v1::Flow& out) {
@@ -119,7 +112,7 @@ void fill(const NamedFlow& flow, const std::string& node_name, v1::Flow& out) {
   out.mutable_ip()->set_source(format(event.source));
   out.mutable_ip()->set_destination(format(event.destination));
   out.mutable_ip()->set_ip_version(event.source.is_v4() ? "IPv4" : "IPv6");
-  out.set_protocol(protocol_name(event.protocol));
+  out.set_protocol(protocol_text(event.protocol));
   set_ports(event, *out.mutable_l4());
   fill(flow.source, event.source_identity, *out.mutable_source());
   fill(flow.destination, event.destination_identity, *out.mutable_destination());

@@ -339,6 +339,23 @@ const RuleOrigin* Compiler::rule_origin(std::uint32_t index) const { return stat
 
 const ObjectKey* Compiler::holder(const Address& address) const { return state_->addresses.holder(address); }
 
+std::vector<ObjectRef> Compiler::selecting(const ObjectKey& pod, Direction direction) const {
+  const PodState* endpoint = state_->pods.find_endpoint(pod);
+  if (endpoint == nullptr || endpoint->profile == nullptr) return {};
+  std::map<ObjectKey, ObjectRef> out;
+  for (const Selection* selection : endpoint->profile->selections) {
+    for (const PolicyState* policy : selection->subjects) {
+      const Part* part = direction == Direction::ingress ? policy->ingress : policy->egress;
+      const bool isolates = std::holds_alternative<NetworkPolicy>(*policy->object);
+      if (part != nullptr && (isolates || !part->source.empty())) out.emplace(key_of(*policy->object), policy->object);
+    }
+  }
+  std::vector<ObjectRef> objects;
+  for (auto& [key, object] : out)
+    objects.push_back(std::move(object));
+  return objects;
+}
+
 std::vector<Compiler::Conflict> Compiler::conflicts() const {
   std::vector<Conflict> out;
   for (const Address& address : state_->addresses.contested()) {

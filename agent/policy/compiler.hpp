@@ -60,6 +60,9 @@ class Compiler {
   [[nodiscard]] const RuleOrigin* rule_origin(std::uint32_t index) const;
   // The pod or node that has the address; null when none has. Valid until apply().
   [[nodiscard]] const ObjectKey* holder(const Address& address) const;
+  // The policies that have a say in this direction about an endpoint's pod, in the order of their keys: those that
+  // isolate it, and those of a tier that have rules. Empty: none, or the pod is no endpoint.
+  [[nodiscard]] std::vector<ObjectRef> selecting(const ObjectKey& pod, Direction direction) const;
 
   // An address that several pods or nodes say is theirs. The first by order, nodes before pods, has it.
   struct Conflict {

@@ -14,15 +14,6 @@ namespace omnitide::policy {
 
 namespace {
 
-std::string_view protocol_name(Protocol protocol) {
-  switch (protocol) {
-    case Protocol::tcp: return "TCP";
-    case Protocol::udp: return "UDP";
-    case Protocol::sctp: return "SCTP";
-    default: return "any protocol";
-  }
-}
-
 std::string pod_name(const Pod& pod) { return pod.name_space + "/" + pod.name; }
 
 // Whether the exceptions leave nothing of the block: they are parts of it, so their shares add up.

@@ -48,6 +48,18 @@ const Origin& origin_of(const Object& object) {
   return std::visit([](const auto& value) -> const Origin& { return value.origin; }, object);
 }
 
+std::string_view protocol_name(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::tcp: return "TCP";
+    case Protocol::udp: return "UDP";
+    case Protocol::sctp: return "SCTP";
+    case Protocol::icmp: return "ICMPv4";
+    case Protocol::icmpv6: return "ICMPv6";
+    case Protocol::any: break;
+  }
+  return "";
+}
+
 std::string_view kind_name(ObjectKey::Kind kind) {
   switch (kind) {
     case ObjectKey::Kind::name_space: return "Namespace";

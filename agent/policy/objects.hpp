@@ -46,6 +46,9 @@ struct Selector {
 
 enum class Protocol : std::uint8_t { any = 0, icmp = 1, tcp = 6, udp = 17, icmpv6 = 58, sctp = 132 };  // IANA numbers
 
+// "TCP", "UDP", "SCTP", "ICMPv4", "ICMPv6"; empty for any.
+[[nodiscard]] std::string_view protocol_name(Protocol protocol);
+
 struct Namespace {
   std::string name;
   Labels labels;  // with kubernetes.io/metadata.name, which the API server always sets

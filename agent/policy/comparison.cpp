@@ -1,0 +1,132 @@
+#include "agent/policy/comparison.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace omnitide::policy {
+
+namespace {
+
+// All that a verdict depends on, in both sets: ends with the same key are judged alike by and towards everybody else.
+struct Likeness {
+  std::vector<std::uint64_t> numbers;
+  std::string node;  // of pods on the host's network, and of those that they reach
+  auto operator<=>(const Likeness&) const = default;
+};
+
+struct Pair {
+  End before, after;
+};
+using Groups = std::map<Likeness, std::vector<Pair>>;
+
+void describe(const End& end, Likeness& out) {
+  out.numbers.push_back(end.identities.size());
+  for (std::size_t i = 0; i < end.identities.size(); ++i) {
+    out.numbers.push_back(end.identities[i]);
+    out.numbers.push_back(end.addresses[i].is_v4() ? 1 : 0);
+  }
+  out.numbers.push_back(end.endpoint == nullptr ? 0 : 1);
+  out.numbers.push_back(end.endpoint == nullptr ? kOpen : end.endpoint->ingress);
+  out.numbers.push_back(end.endpoint == nullptr ? kOpen : end.endpoint->egress);
+  out.numbers.push_back(end.pod != nullptr && end.pod->host_network ? 1 : 0);
+  if (end.pod != nullptr) out.node += end.pod->node + '\n';
+}
+
+void add(Groups& groups, Pair pair) {
+  Likeness key;
+  describe(pair.before, key);
+  describe(pair.after, key);
+  groups[key].push_back(std::move(pair));
+}
+
+// The pods of both sets; the others' names go to `out`.
+void pair_pods(const Examiner& before, const Examiner& after, Groups& groups, Comparison& out) {
+  auto old = before.pods().begin();
+  auto now = after.pods().begin();
+  while (old != before.pods().end() || now != after.pods().end()) {
+    if (now == after.pods().end() || (old != before.pods().end() && old->name < now->name)) {
+      out.only_old.push_back((old++)->name);
+    } else if (old == before.pods().end() || now->name < old->name) {
+      out.only_new.push_back((now++)->name);
+    } else {
+      add(groups, {*old++, *now++});
+    }
+  }
+}
+
+// Where either set begins to see something else outside of pods.
+void pair_outside(const Examiner& before, const Examiner& after, Groups& groups) {
+  std::map<Address, std::string> addresses;
+  for (const Examiner* examiner : {&before, &after}) {
+    for (const End& end : examiner->outside())
+      addresses.emplace(end.addresses.front(), end.name);
+  }
+  for (const auto& [address, name] : addresses) {
+    const std::string text = format(address);
+    Pair pair{before.find(text)->front(), after.find(text)->front()};
+    if (pair.before.pod != nullptr || pair.after.pod != nullptr) continue;
+    pair.before.name = pair.after.name = name;
+    add(groups, std::move(pair));
+  }
+}
+
+class Comparer {
+ public:
+  Comparer(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes, Comparison& out)
+      : before_(before), after_(after), probes_(probes), out_(out) {}
+
+  void compare(const std::vector<Pair>& from, const std::vector<Pair>& to) {
+    const bool same = &from == &to;
+    if (same && from.size() == 1) return;  // a pod reaches itself whatever is said
+    const Pair& source = from.front();
+    const Pair& destination = to[same ? 1 : 0];
+    if (source.before.pod == nullptr && destination.before.pod == nullptr) return;
+    const std::vector<bool> after = Examiner::common_families(source.after, destination.after);
+    for (const bool v4 : Examiner::common_families(source.before, destination.before)) {
+      if (std::ranges::find(after, v4) != after.end()) ask(source, destination, v4, from, to);
+    }
+  }
+
+ private:
+  void ask(const Pair& source, const Pair& destination, bool v4, const std::vector<Pair>& from,
+           const std::vector<Pair>& to) {
+    for (const PortProbe& probe : probes_) {
+      const auto old = before_.ask(source.before, destination.before, probe.protocol, probe.first, v4);
+      const auto now = after_.ask(source.after, destination.after, probe.protocol, probe.first, v4);
+      if (!old || !now || old->allowed() == now->allowed()) continue;
+      Difference difference{
+          .from = {}, .to = {}, .port = probe, .v4 = v4, .before = old->allowed(), .after = now->allowed()};
+      for (const Pair& each : from)
+        difference.from.push_back(each.after.name);
+      for (const Pair& each : to)
+        difference.to.push_back(each.after.name);
+      out_.differences.push_back(std::move(difference));
+    }
+  }
+
+  Examiner& before_;
+  Examiner& after_;
+  const std::vector<PortProbe>& probes_;
+  Comparison& out_;
+};
+
+}  // namespace
+
+Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes) {
+  Comparison out;
+  Groups groups;
+  pair_pods(before, after, groups, out);
+  pair_outside(before, after, groups);
+  Comparer comparer(before, after, probes, out);
+  for (const auto& [one, from] : groups) {
+    for (const auto& [other, to] : groups)
+      comparer.compare(from, to);
+  }
+  std::ranges::sort(out.differences, {}, [](const Difference& each) {
+    return std::tie(each.from, each.to, each.port, each.v4);
+  });
+  return out;
+}
+
+}  // namespace omnitide::policy

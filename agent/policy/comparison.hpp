@@ -1,0 +1,29 @@
+// Which connections two sets of objects judge differently.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/policy/examiner.hpp"
+#include "agent/policy/probes.hpp"
+
+namespace omnitide::policy {
+
+// Ends that both sets judge alike are told together.
+struct Difference {
+  std::vector<std::string> from, to;  // names of ends
+  PortProbe port;
+  bool v4 = true;
+  bool before = false, after = false;  // allowed
+};
+
+struct Comparison {
+  std::vector<Difference> differences;        // by ends, then port
+  std::vector<std::string> only_old, only_new;  // pods that one of the two does not have
+};
+
+// All pods that both have, and what lies outside, each against each; `probes` are those of both together.
+[[nodiscard]] Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes);
+
+}  // namespace omnitide::policy
