@@ -67,6 +67,54 @@ expect "policy check -o json" 1 '"field": "spec.podSelecter"' "$agent" policy ch
 sed -i s/podSelecter/podSelector/ "$scratch/policies/a.yaml"
 expect "policy check: hints are no problem" 0 'All 2 objects are good, with 1 hint' "$agent" policy check "$scratch/policies/a.yaml"
 expect "policy check --strict: hints are one" 1 'there are no pods here' "$agent" policy check --strict "$scratch/policies"
+# Questions to files of objects, without an agent.
+mkdir "$scratch/old" "$scratch/new"
+cat >"$scratch/old/a.yaml" <<'END'
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, labels: {app: web}}
+status: {podIPs: [{ip: 10.1.0.1}, {ip: 'fd00::1'}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: shop, labels: {app: db}}
+spec: {containers: [{ports: [{name: pg, containerPort: 5432}]}]}
+status: {podIPs: [{ip: 10.1.0.2}, {ip: 'fd00::2'}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: db}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {app: web}}}]
+    ports: [{port: pg}]
+  - from: [{ipBlock: {cidr: 10.1.0.1/32}}]
+    ports: [{port: 9000}]
+END
+sed 's/port: pg/port: 80/' "$scratch/old/a.yaml" >"$scratch/new/a.yaml"
+ask=("$agent" policy explain --objects "$scratch/old" --from shop/web --to shop/db)
+expect "policy explain: the rule that decides, with its file and line" 0 \
+  'spec.ingress.0. +accept +yes +yes +[^ ]*/old/a.yaml:18 +decides' "${ask[@]}" --port pg
+expect "policy explain: isolated, and why" 0 'shop/db is isolated for ingress, and no rule allows this connection' "${ask[@]}" --port 80
+expect "policy explain: of both families where they differ" 0 '^DENIED .*TCP 9000 over IPv6' "${ask[@]}" --port 9000
+expect "policy explain -o json" 0 '"portMatches": true' "${ask[@]}" --port pg -o json
+expect "policy explain: a pod that is not there" 1 '^hint: did you mean shop/web' "$agent" policy explain \
+  --objects "$scratch/old" --from shop/wep --to shop/db --port 80
+expect "policy matrix: one object a line" 0 \
+  '^\{"from":"shop/web","to":"shop/db","port":"pg","protocol":"TCP","ingress":"allow","egress":"allow","verdict":"allow"\}$' \
+  "$agent" policy matrix --objects "$scratch/old" --ports 80,pg --protocols TCP,UDP -o json
+expect "policy matrix: a pod to itself, and a port by number" 0 \
+  '^\{"from":"shop/db","to":"shop/db","port":80,"protocol":"UDP",.*"verdict":"allow"\}$' \
+  "$agent" policy matrix --objects "$scratch/old" --ports 80,pg --protocols TCP,UDP -o json
+# shellcheck disable=SC2016  # the inner shell expands them
+expect "policy matrix: 2 x 2 pods, 2 ports, 2 protocols are 16 rows" 0 '^16$' \
+  bash -c '"$0" policy matrix --objects "$1" --ports 80,pg --protocols TCP,UDP -o json | wc -l' "$agent" "$scratch/old"
+expect "policy matrix: where the families differ" 0 '"port":9000.*"verdict":"allow","ipv6":.*"verdict":"deny"\}\}$' \
+  "$agent" policy matrix --objects "$scratch/old" --ports 9000 -o json
+expect "policy matrix as a table" 0 '^2 +shop/web +I +\.$' "$agent" policy matrix --objects "$scratch/old" --ports 80
+expect "policy diff: what changes, and 1" 1 'denies +shop/web +shop/db +TCP 5432' "$agent" policy diff "$scratch/old" "$scratch/new"
+expect "policy diff of the same is nothing, and 0" 0 'No connection is judged differently' "$agent" policy diff "$scratch/old" "$scratch/old"
 expect "policy check of standard input" 0 'There are no policy objects here' "$agent" policy check -
 expect "policy check of nothing" 1 'cannot read .*/nowhere: No such file' "$agent" policy check "$scratch/nowhere"
 
