@@ -111,6 +111,25 @@ class Comparer {
   Comparison& out_;
 };
 
+// Puts together what differs in the names of one end only: identities that no rule in question tells apart.
+void merge(std::vector<Difference>& all, std::vector<std::string> Difference::*merged,
+           std::vector<std::string> Difference::*kept) {
+  using Key = std::tuple<std::vector<std::string>, PortProbe, bool, bool, bool>;
+  std::map<Key, Difference> out;
+  for (Difference& each : all) {
+    const Key key{each.*kept, each.port, each.v4, each.before, each.after};
+    const auto [at, fresh] = out.try_emplace(key, each);
+    if (fresh) continue;
+    std::vector<std::string>& names = at->second.*merged;
+    names.insert(names.end(), (each.*merged).begin(), (each.*merged).end());
+  }
+  all.clear();
+  for (auto& [key, each] : out) {
+    std::ranges::sort(each.*merged);
+    all.push_back(std::move(each));
+  }
+}
+
 }  // namespace
 
 Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes) {
@@ -123,6 +142,8 @@ Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProb
     for (const auto& [other, to] : groups)
       comparer.compare(from, to);
   }
+  merge(out.differences, &Difference::from, &Difference::to);
+  merge(out.differences, &Difference::to, &Difference::from);
   std::ranges::sort(out.differences, {}, [](const Difference& each) {
     return std::tie(each.from, each.to, each.port, each.v4);
   });
