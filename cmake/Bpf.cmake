@@ -1,12 +1,17 @@
 # A BPF program, compiled by clang against the UAPI headers and libbpf's only, and its bytes inside a static library:
-# omnitide_bpf(NAME) makes `bpf_NAME`, whose header "ebpf/programs/NAME.bpf.hpp" gives them.
+# omnitide_bpf(NAME [FOLDER]) makes `bpf_NAME` of FOLDER/NAME.bpf.c, whose header "FOLDER/NAME.bpf.hpp" gives them. FOLDER
+# is ebpf/programs if it is not given.
 find_program(BPF_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 REQUIRED)
 find_program(BPF_STRIP NAMES llvm-strip llvm-strip-19 llvm-strip-18 llvm-strip-17 llvm-strip-16 llvm-strip-15 llvm-strip-14 REQUIRED)
 enable_language(ASM)
 
 function(omnitide_bpf name)
-  set(source "${CMAKE_SOURCE_DIR}/ebpf/programs/${name}.bpf.c")
-  set(out "${CMAKE_BINARY_DIR}/generated/ebpf/programs")
+  set(folder ebpf/programs)
+  if(ARGC GREATER 1)
+    set(folder "${ARGV1}")
+  endif()
+  set(source "${CMAKE_SOURCE_DIR}/${folder}/${name}.bpf.c")
+  set(out "${CMAKE_BINARY_DIR}/generated/${folder}")
   file(MAKE_DIRECTORY "${out}")
   add_custom_command(OUTPUT "${out}/${name}.bpf.o"
     COMMAND "${BPF_CLANG}" -target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-address-of-packed-member
@@ -25,7 +30,7 @@ omnitide_bpf_@name@_end:
 .section .note.GNU-stack,"",%progbits
 ]] @ONLY)
   file(CONFIGURE OUTPUT "${out}/${name}.bpf.hpp" CONTENT [[
-// The compiled ebpf/programs/@name@.bpf.c, in static storage.
+// The compiled @folder@/@name@.bpf.c, in static storage.
 #pragma once
 #include <cstddef>
 #include <span>
