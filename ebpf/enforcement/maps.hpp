@@ -28,6 +28,7 @@ enum class Table : std::uint8_t {
   rules,
   deny,
   own,
+  seeds,
   connections,
   translations,
   tickets,
@@ -38,13 +39,14 @@ enum class Table : std::uint8_t {
   events,
   event_state,
 };
-inline constexpr std::array<std::string_view, 20> kTableNames{
-    "endpoints",      "publication", "addresses", "prefixes", "peers",       "ports",        "port_ranges",
-    "words",          "rules",       "deny",      "own",      "connections", "translations", "tickets",
-    "ticket_counter", "fragments",   "budgets",   "drops",    "events",      "event_state"};
+inline constexpr std::array<std::string_view, 21> kTableNames{
+    "endpoints", "publication",    "addresses", "prefixes", "peers", "ports",       "port_ranges",
+    "words",     "rules",          "deny",      "own",      "seeds", "connections", "translations",
+    "tickets",   "ticket_counter", "fragments", "budgets",  "drops", "events",      "event_state"};
 inline constexpr std::size_t kTables = kTableNames.size();
-// From `connections` on: what the programs themselves write. It outlives a change of the policy's maps.
-[[nodiscard]] constexpr bool is_state(Table table) { return table >= Table::connections; }
+// From `seeds` on: what the programs themselves write, behind what they find it by. It outlives a change of the
+// policy's maps.
+[[nodiscard]] constexpr bool is_state(Table table) { return table >= Table::seeds; }
 [[nodiscard]] constexpr std::string_view table_name(Table table) {
   return kTableNames[static_cast<std::size_t>(table)];
 }

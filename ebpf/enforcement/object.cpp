@@ -9,11 +9,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
 
+#include "agent/base/random.hpp"
 #include "agent/base/text.hpp"
+#include "ebpf/abi/policy.h"
 #include "ebpf/programs/policy.bpf.hpp"
 
 namespace omnitide::enforcement {
@@ -46,6 +49,7 @@ std::uint32_t limit_of(Table table, const Limits& limits) {
     case Table::budgets: return limits.budgets;
     case Table::events: return limits.event_bytes;
     case Table::publication:
+    case Table::seeds:
     case Table::tickets:
     case Table::ticket_counter:
     case Table::drops:
@@ -131,6 +135,18 @@ class Settings {
     return fail(Code::internal, fmt::format("the policy programs have no setting {}", name));
   }
 
+  Result<> set(std::string_view name, const policy_seeds& seeds) {
+    const btf_var_secinfo* variables = btf_var_secinfos(section_);
+    for (__u32 i = 0; i < btf_vlen(section_); ++i) {
+      const btf_type* variable = btf__type_by_id(types_, variables[i].type);
+      if (name != btf__name_by_offset(types_, variable->name_off)) continue;
+      if (variables[i].size != sizeof seeds || variables[i].offset + sizeof seeds > bytes_.size()) break;
+      std::memcpy(&bytes_[variables[i].offset], &seeds, sizeof seeds);
+      return {};
+    }
+    return fail(Code::internal, fmt::format("the policy programs have no setting {}", name));
+  }
+
   Result<> apply() {
     const int result = bpf_map__set_initial_value(map_, bytes_.data(), bytes_.size());
     return result == 0 ? Result<>{} : fail_errno(-result, "cannot set up the policy programs");
@@ -143,16 +159,38 @@ class Settings {
   const btf_type* section_ = nullptr;
 };
 
-Result<> apply_settings(bpf_object& object, const Options& options) {
+// What coarse clocks are exact to; 0 if the kernel does not say, and then the programs read the exact one.
+std::uint64_t tick_ns() {
+  timespec tick{};
+  if (::clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0) return 0;
+  return static_cast<std::uint64_t>(tick.tv_sec) * kSecond + static_cast<std::uint64_t>(tick.tv_nsec);
+}
+
+// Those that the pinned connections were entered with, else new ones.
+policy_seeds choose_seeds(const UniqueFd& pinned) {
+  policy_seeds seeds{};
+  constexpr __u32 kOnly = 0;
+  if (pinned && bpf_map_lookup_elem(pinned.get(), &kOnly, &seeds) == 0) return seeds;
+  const std::string bytes = random_bytes(sizeof seeds);
+  std::memcpy(&seeds, bytes.data(), sizeof seeds);
+  return seeds;
+}
+
+Result<> keep_seeds(const Map& map, const policy_seeds& seeds) {
+  constexpr __u32 kOnly = 0;
+  const int result = bpf_map_update_elem(map.fd.get(), &kOnly, &seeds, BPF_ANY);
+  return result == 0 ? Result<>{} : fail_errno(-result, "cannot write the map seeds");
+}
+
+Result<> apply_settings(bpf_object& object, const Options& options, const policy_seeds& seeds) {
   Result<Settings> settings = Settings::of(object);
   if (settings.has_error()) return settings.error();
-  const bool coarse = libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns, nullptr) == 1;
   const std::uint64_t connection = kSecond / std::max(options.connection_rate, 1U);
   const std::uint64_t event = kSecond / std::max(options.event_rate, 1U);
   const std::array<std::pair<std::string_view, std::uint64_t>, 9> all{{
       {"mark_mask", options.mark_mask},
       {"mark_shift", options.mark_shift},
-      {"coarse_clock", coarse ? 1 : 0},
+      {"tick_ns", tick_ns()},
       {"connection_interval_ns", connection},
       {"connection_burst_ns", connection * std::max(options.connection_burst, 1U)},
       {"event_interval_ns", event},
@@ -163,6 +201,7 @@ Result<> apply_settings(bpf_object& object, const Options& options) {
   for (const auto& [name, value] : all) {
     if (Result<> set = settings->set(name, value); set.has_error()) return set;
   }
+  if (Result<> set = settings->set("connection_seeds", seeds); set.has_error()) return set;
   return settings->apply();
 }
 
@@ -245,7 +284,8 @@ Result<Object> load_object(const Options& options, const Shared& shared, std::sh
   if (opened.has_error()) return opened.error();
   bpf_object& object = **opened;
   if (const Result<> sized = set_sizes(object, options.limits); sized.has_error()) return sized.error();
-  if (const Result<> set = apply_settings(object, options); set.has_error()) return set.error();
+  const policy_seeds seeds = choose_seeds(shared[static_cast<std::size_t>(Table::seeds)]);
+  if (const Result<> set = apply_settings(object, options, seeds); set.has_error()) return set.error();
   for (std::size_t i = 0; i < kTables; ++i) {
     if (!shared[i]) continue;
     const Result<bpf_map*> map = find_map(object, static_cast<Table>(i));
@@ -260,6 +300,7 @@ Result<Object> load_object(const Options& options, const Shared& shared, std::sh
   Object out{.maps = Maps(std::move(faults)), .programs = {}};
   if (const Result<> taken = take_maps(object, options.limits, out.maps); taken.has_error()) return taken.error();
   if (const Result<> taken = take_programs(object, out.programs); taken.has_error()) return taken.error();
+  if (const Result<> kept = keep_seeds(out.maps[Table::seeds], seeds); kept.has_error()) return kept.error();
   return out;
 }
 

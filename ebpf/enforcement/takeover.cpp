@@ -63,7 +63,7 @@ Result<> read_locations(const Shared& pinned, Table table, Inheritance& out) {
   });
 }
 
-// `revise` may change a value before it is written.
+// `revise` may change a key and its value before they are written.
 template <class Revise>
 Result<std::uint64_t> copy_table(const Shared& from, const Maps& to, Table table, Revise revise) {
   const Result<Maps> source = borrow(from, table);
@@ -71,11 +71,12 @@ Result<std::uint64_t> copy_table(const Shared& from, const Maps& to, Table table
   const MapShape &old = (*source)[table].shape, &now = to[table].shape;
   if (old.type != now.type || old.key_size != now.key_size || old.value_size != now.value_size) return 0U;
   std::uint64_t copied = 0;
-  std::vector<std::byte> changed(now.value_size);
+  std::vector<std::byte> changed(now.value_size), place(now.key_size);
   const Result<> done = source->visit(table, [&](const std::byte* key, const std::byte* value) {
+    std::memcpy(place.data(), key, place.size());
     std::memcpy(changed.data(), value, changed.size());
-    revise(changed.data());
-    copied += bpf_map_update_elem(to[table].fd.get(), key, changed.data(), BPF_NOEXIST) == 0 ? 1U : 0U;
+    revise(place.data(), changed.data());
+    copied += bpf_map_update_elem(to[table].fd.get(), place.data(), changed.data(), BPF_NOEXIST) == 0 ? 1U : 0U;
   });
   if (done.has_error()) return done.error();
   return copied;
@@ -108,15 +109,23 @@ Result<Copied> copy_connections(const Shared& from, const Maps& to) {
   Copied out;
   // Translations first: a connection that has one refers to it.
   if (present(from, Table::translations)) {
-    const Result<std::uint64_t> copied = copy_table(from, to, Table::translations, [](std::byte*) {});
+    const Result<std::uint64_t> copied = copy_table(from, to, Table::translations, [](std::byte*, std::byte*) {});
     if (copied.has_error()) return copied.error();
     out.translations = *copied;
   }
   if (present(from, Table::connections)) {
-    const Result<std::uint64_t> copied = copy_table(from, to, Table::connections, [](std::byte* value) {
-      constexpr std::uint32_t kNever = 0;
-      std::memcpy(value + offsetof(policy_connection, epoch), &kNever, sizeof kNever);
-    });
+    policy_seeds seeds{};
+    constexpr std::uint32_t kOnly = 0;
+    const Result<bool> seeded = to.read(Table::seeds, &kOnly, &seeds);
+    if (seeded.has_error()) return seeded.error();
+    const Result<std::uint64_t> copied =
+        copy_table(from, to, Table::connections, [&seeds](std::byte* key, std::byte* value) {
+          auto connection = value_of<policy_connection>(value);
+          connection.epoch = 0;  // never judged
+          const std::uint64_t digest = policy_connection_digest(&connection.key, &seeds.words[0]);
+          std::memcpy(key, &digest, sizeof digest);
+          std::memcpy(value, &connection, sizeof connection);
+        });
     if (copied.has_error()) return copied.error();
     out.connections = *copied;
   }

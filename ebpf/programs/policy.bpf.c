@@ -30,7 +30,7 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
   client->identity = o.source_identity = e->identity;
   client->address = key->local;
   o.set = e->egress_set;
-  struct policy_connection *connection = bpf_map_lookup_elem(&connections, key);
+  struct policy_connection *connection = find_connection(key, digest_of(key));
   if (p->flags & PACKET_LATER_FRAGMENT) {
     if (connection && connection->state != POLICY_CONNECTION_DEFERRED) return 0;
     o.reason = POLICY_REASON_FRAGMENT_WITHOUT_FIRST;
@@ -44,7 +44,7 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
   const int dropped = conclude(skb, e, p, &o) == DROP;
   if (!connection) return dropped ? o.reason : 0;
   if (dropped) {
-    bpf_map_delete_elem(&connections, key);
+    forget_connection(key);
     return o.reason;
   }
   connection->audit = is_drop(o.reason);
@@ -74,11 +74,12 @@ static __always_inline int track(struct __sk_buff *skb, struct scratch *s, struc
   }
   connection_key(&s->key, e->id, p, to_endpoint);
   const __u64 now = clock_now();
-  struct policy_connection *connection = bpf_map_lookup_elem(&connections, &s->key);
+  const __u64 digest = digest_of(&s->key);
+  struct policy_connection *connection = find_connection(&s->key, digest);
   o->reason = 0;
   if (connection && !is_idle(connection, p->protocol, now))
     o->reason = (__u8)continue_connection(skb, e, p, &s->key, connection, o->direction, now);
-  if (!o->reason) open_connection(skb, e, p, &s->key, connection, &s->client, o, now);
+  if (!o->reason) open_connection(skb, e, p, &s->key, digest, connection, &s->client, o, now);
   return conclude(skb, e, p, o);
 }
 
@@ -94,6 +95,7 @@ static __always_inline int pod(struct __sk_buff *skb, __u32 direction) {
   o.reason = POLICY_REASON_TORN;
   if (found == ENDPOINT_TORN) {
     e->flags = 0;
+    __builtin_memset(p, 0, sizeof(*p));
     return conclude(skb, e, p, &o);
   }
   if (from && ticket_of(skb)) clear_ticket(skb); /* not the pod's to give */
@@ -190,7 +192,7 @@ SEC("cgroup_skb/ingress")
 int policy_deliver(struct __sk_buff *skb) {
   if (!ticket_of(skb)) return 1;
   struct policy_endpoint e = {.flags = POLICY_NO_L2};
-  struct packet p = {};
+  struct packet p;
   struct client client = {};
   if (parse_frame(skb, &e, 0, &p)) return 0;
   return redeem(skb, &p, &e, &client) == 0;

@@ -1,5 +1,7 @@
 #include "tests/bench/policy_scenes.hpp"
 
+#include <time.h>
+
 #include <array>
 #include <stdexcept>
 #include <utility>
@@ -61,8 +63,12 @@ std::unique_ptr<PolicyPath> new_path(unsigned connections) {
       {"addresses", 131072}, {"prefixes", 32768}, {"peers", 65536},     {"ports", 65536},
       {"words", 65536},      {"rules", 65536},    {"endpoints", 16384}, {"connections", connections}};
   // No budget: each run opens a connection; and none is too old to be met again.
-  return std::make_unique<PolicyPath>(
-      sizes, std::map<std::string, __u64>{{"connection_interval_ns", 0}, {"short_idle_ns", 3'600'000'000'000}});
+  timespec tick{};  // as the loader sets it
+  clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+  return std::make_unique<PolicyPath>(sizes,
+                                      std::map<std::string, __u64>{{"connection_interval_ns", 0},
+                                                                   {"short_idle_ns", 3'600'000'000'000},
+                                                                   {"tick_ns", static_cast<__u64>(tick.tv_nsec)}});
 }
 
 // A pod whose ingress has `rules` rules, each for a peer and a port of its own; the peer of the first is kPeer6 too.

@@ -24,7 +24,7 @@ struct {
 struct { /* the data path's `connections` */
   __uint(type, BPF_MAP_TYPE_LRU_HASH);
   __uint(max_entries, 1024);
-  __type(key, struct policy_connection_key);
+  __type(key, __u64);
   __type(value, struct policy_connection);
 } connections SEC(".maps");
 
@@ -61,9 +61,7 @@ SEC("tc")
 int insert(struct __sk_buff *skb __attribute__((unused))) {
   const struct policy_variation *v = advance();
   if (!v) return 0;
-  struct policy_connection_key key = {.scope = 1, .local_port = 80, .protocol = 6};
-  key.remote.words[2] = bpf_htonl(0xffff);
-  key.remote.words[3] = (__u32)v->state;
+  const __u64 key = v->state;
   const struct policy_connection value = {.seen_ns = v->state};
   bpf_map_update_elem(&connections, &key, &value, BPF_ANY);
   return 0;

@@ -24,7 +24,7 @@ policy_endpoint pod_at(std::string_view address, unsigned epoch = 1) {
 // A pod 10.0.0.1 that may connect to the server 10.0.0.5 on TCP and UDP 80, and to 203.0.113.0/24 on TCP 443.
 struct Caller : PolicyPath {
   policy_endpoint pod = pod_at("10.0.0.1");
-  Caller() : PolicyPath({}, {{"coarse_clock", 0}}) {
+  Caller() {
     pod.egress_set = 2;
     pod.egress_flags = POLICY_SET_DENY | POLICY_SET_PORTS;
     endpoint(kPod, pod);
@@ -220,9 +220,10 @@ TEST_CASE("a closed endpoint passes neighbour discovery only") {
 }
 
 TEST_CASE("an endpoint opens no more connections than its budget") {
-  PolicyPath path(
-      {},
-      {{"connection_interval_ns", 1'000'000'000'000}, {"connection_burst_ns", 3'000'000'000'000}, {"coarse_clock", 0}});
+  // By ticks, which count from far above a burst; the exact clock begins with the machine.
+  PolicyPath path({}, {{"connection_interval_ns", 1'000'000'000'000},
+                       {"connection_burst_ns", 3'000'000'000'000},
+                       {"tick_ns", 4'000'000}});
   path.location("0.0.0.0/0", POLICY_WORLD);
   path.endpoint(kPod, pod_at("10.0.0.1"));
   int passed = 0;
@@ -236,7 +237,7 @@ TEST_CASE("an endpoint opens no more connections than its budget") {
 }
 
 TEST_CASE("tiers: the first rule decides, pass leaves its tier, over any number of rules") {
-  PolicyPath path({{"words", 4096}, {"rules", 20000}}, {{"coarse_clock", 0}});
+  PolicyPath path({{"words", 4096}, {"rules", 20000}});
   auto pod = pod_at("10.0.0.1");
   pod.ingress_set = 4;
   pod.ingress_flags = POLICY_SET_DENY | POLICY_SET_PORTS | POLICY_SET_RANGES;

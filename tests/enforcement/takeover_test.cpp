@@ -67,12 +67,26 @@ policy_connection_key some_connection(std::uint32_t scope) {
   return key;
 }
 
-policy_connection some_value() {
+policy_connection some_value(std::uint32_t scope) {
   policy_connection value{};
+  value.key = some_connection(scope);
   value.seen_ns = 5;
   value.epoch = 77;
   value.state = POLICY_CONNECTION_REPLIED;
   return value;
+}
+
+// Where the programs look for it.
+std::uint64_t place_of(const EnforcedNode& node, const policy_connection_key& key) {
+  const auto seeds = node.find<policy_seeds>("seeds", std::uint32_t{0});
+  REQUIRE(seeds);
+  CHECK(seeds->words[0] != seeds->words[1]);
+  return policy_connection_digest(&key, &seeds->words[0]);
+}
+
+void write_connection(const EnforcedNode& node, const policy_connection& value) {
+  const std::uint64_t place = place_of(node, value.key);
+  write(node, "connections", &place, &value);
 }
 
 // Two pods on routed devices.
@@ -145,8 +159,7 @@ TEST_CASE("the next process leaves everything as it is until it has a plan, then
     REQUIRE(before.size() > 4);
     const std::uint32_t connections = map_id(node, "connections"), endpoints = map_id(node, "endpoints");
     const auto key = some_connection(test::index_of("pod0"));
-    const policy_connection value = some_value();
-    write(node, "connections", &key, &value);
+    write_connection(node, some_value(key.scope));
 
     node.start();
     CHECK(node->status().inherited);
@@ -171,7 +184,7 @@ TEST_CASE("the next process leaves everything as it is until it has a plan, then
     }
     CHECK(map_id(node, "endpoints") != endpoints);
     CHECK(map_id(node, "connections") == connections);
-    CHECK(node.find<policy_connection>("connections", key)->epoch == 77);
+    CHECK(node.find<policy_connection>("connections", place_of(node, key))->epoch == 77);
     CHECK(node.element("pod0")->epoch > epoch);
     CHECK(set_in_force(test::index_of("pod0"), true) == 8);
   });
@@ -198,8 +211,7 @@ TEST_CASE("with another size of its map, connections are copied and judged anew"
     REQUIRE(node->publish(plan(pods, 7), true));
     const std::uint32_t before = map_id(node, "connections"), drops = map_id(node, "drops");
     const auto key = some_connection(test::index_of("pod0"));
-    const policy_connection value = some_value();
-    write(node, "connections", &key, &value);
+    write_connection(node, some_value(key.scope));
     policy_translation became{};
     became.remote_port = 8080;
     write(node, "translations", &key, &became);
@@ -211,7 +223,7 @@ TEST_CASE("with another size of its map, connections are copied and judged anew"
     REQUIRE(node->publish(plan(pods, 8), true));
     CHECK(map_id(node, "connections") != before);
     CHECK(map_id(node, "drops") == drops);
-    const auto copied = node.find<policy_connection>("connections", key);
+    const auto copied = node.find<policy_connection>("connections", place_of(node, key));
     REQUIRE(copied);
     CHECK(copied->epoch == 0);
     CHECK(copied->seen_ns == 5);
@@ -228,8 +240,7 @@ TEST_CASE("another version of the interface takes over by the same links, and th
     const auto before = links(node);
     const std::string old_folder = node.pin("links");
     const auto key = some_connection(test::index_of("pod0"));
-    const policy_connection value = some_value();
-    write(node, "connections", &key, &value);
+    write_connection(node, some_value(key.scope));
 
     node.options.abi = POLICY_ABI + 1;
     node.start();
@@ -243,7 +254,7 @@ TEST_CASE("another version of the interface takes over by the same links, and th
       CHECK(link.program != before.at(name).program);
     }
     CHECK_FALSE(std::filesystem::exists(old_folder));
-    CHECK(node.find<policy_connection>("connections", key)->epoch == 0);
+    CHECK(node.find<policy_connection>("connections", place_of(node, key))->epoch == 0);
     CHECK(set_in_force(test::index_of("pod1"), true) == 8);
   });
 }

@@ -4,14 +4,37 @@
 #include "ebpf/programs/policy/endpoint.h"
 
 static __always_inline void connection_key(struct policy_connection_key *key, __u32 scope, const struct packet *p, int to_endpoint) {
-  key->scope = scope;
-  key->protocol = p->protocol;
-  key->reserved[0] = key->reserved[1] = key->reserved[2] = 0;
-  key->local = to_endpoint ? p->destination : p->source;
-  key->remote = to_endpoint ? p->source : p->destination;
-  key->local_port = to_endpoint ? p->destination_port : p->source_port;
-  key->remote_port = to_endpoint ? p->source_port : p->destination_port;
-  if (p->protocol == PROTOCOL_ICMP || p->protocol == PROTOCOL_ICMPV6) key->remote_port = 0;
+  const __u16 local = to_endpoint ? p->destination_port : p->source_port;
+  __u16 remote = to_endpoint ? p->source_port : p->destination_port;
+  if (p->protocol == PROTOCOL_ICMP || p->protocol == PROTOCOL_ICMPV6) remote = 0;
+  const __u64 ports = pair_of(local, remote);
+  *(__u64 *)(void *)key = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ports << 32 | scope : (__u64)scope << 32 | ports;
+  *(__u32 *)(void *)&key->protocol = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? p->protocol : (__u32)p->protocol << 24;
+  copy_address(&key->local, to_endpoint ? &p->destination : &p->source);
+  copy_address(&key->remote, to_endpoint ? &p->source : &p->destination);
+}
+
+static __always_inline __u64 digest_of(const struct policy_connection_key *key) {
+  return policy_connection_digest(key, connection_seeds.words);
+}
+
+/* By eight bytes at a time: keys and elements are aligned so. */
+static __always_inline int same_connection(const struct policy_connection_key *a, const struct policy_connection_key *b) {
+  const __u64 *left = (const __u64 *)(const void *)a, *right = (const __u64 *)(const void *)b;
+  const __u64 different = (left[0] ^ right[0]) | (left[1] ^ right[1]) | (left[2] ^ right[2]) | (left[3] ^ right[3]) |
+                          (left[4] ^ right[4]) | (((const __u32 *)left)[10] ^ ((const __u32 *)right)[10]);
+  return !different;
+}
+
+/* `key` is aligned to eight bytes. */
+static __always_inline struct policy_connection *find_connection(const struct policy_connection_key *key, __u64 digest) {
+  struct policy_connection *connection = bpf_map_lookup_elem(&connections, &digest);
+  return connection && same_connection(&connection->key, key) ? connection : 0;
+}
+
+static __always_inline void forget_connection(const struct policy_connection_key *key) {
+  const __u64 digest = digest_of(key);
+  bpf_map_delete_elem(&connections, &digest);
 }
 
 static __always_inline int is_idle(const struct policy_connection *connection, __u8 protocol, __u64 now) {
@@ -63,7 +86,7 @@ static __always_inline int is_related(struct __sk_buff *skb, struct scratch *s, 
   __builtin_memset(&s->quoted, 0, sizeof(s->quoted));
   if (parse_quoted(skb, s->packet.transport + 8, s->packet.flags & PACKET_V4, &s->quoted)) return 0;
   connection_key(&s->key, scope, &s->quoted, !to_endpoint);
-  const struct policy_connection *connection = bpf_map_lookup_elem(&connections, &s->key);
+  const struct policy_connection *connection = find_connection(&s->key, digest_of(&s->key));
   return connection && connection->state != POLICY_CONNECTION_DEFERRED;
 }
 

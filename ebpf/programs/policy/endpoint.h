@@ -19,7 +19,7 @@ struct scratch {
   struct packet packet;
   struct packet quoted; /* by an ICMP error */
   struct client client;
-  struct policy_connection_key key;
+  struct policy_connection_key key __attribute__((aligned(8)));
 };
 ARRAY(scratches, struct scratch, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 
@@ -27,7 +27,6 @@ static __always_inline struct scratch *get_scratch(void) {
   const __u32 zero = 0;
   struct scratch *scratch = bpf_map_lookup_elem(&scratches, &zero);
   if (!scratch) return 0;
-  __builtin_memset(&scratch->packet, 0, sizeof(scratch->packet));
   scratch->client.ifindex = scratch->client.identity = 0;
   return scratch;
 }
@@ -62,6 +61,8 @@ static __always_inline int is_own(const struct policy_endpoint *endpoint, const 
 static __always_inline int parse_frame(struct __sk_buff *skb, const struct policy_endpoint *endpoint, int from, struct packet *p) {
   __u16 type = (__u16)skb->protocol;
   __u32 offset = 0;
+  if (!(endpoint->flags & POLICY_NO_L2) && parse_plain(skb, p)) return 0;
+  __builtin_memset(p, 0, sizeof(*p));
   if (!(endpoint->flags & POLICY_NO_L2)) {
     __u8 tag[4] ALIGNED;
     offset = ETH_HLEN;

@@ -32,12 +32,13 @@ HASH(ports, struct policy_port_key, struct policy_row, BPF_MAP_TYPE_HASH, BPF_F_
 HASH(port_ranges, struct policy_port_range_key, struct policy_row, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
 HASH(words, struct policy_word_key, __u64, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
 HASH(rules, struct policy_rule_key, struct policy_rule, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
-HASH(connections, struct policy_connection_key, struct policy_connection, BPF_MAP_TYPE_LRU_HASH, 0);
+HASH(connections, __u64, struct policy_connection, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(translations, struct policy_connection_key, struct policy_translation, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(fragments, struct policy_fragment_key, struct policy_fragment, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(deny, struct policy_prefix, __u32, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
 HASH(own, struct policy_address, __u32, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
 ARRAY(budgets, struct policy_budget, BPF_MAP_TYPE_ARRAY, POLICY_BUDGETS);
+ARRAY(seeds, struct policy_seeds, BPF_MAP_TYPE_ARRAY, 1); /* for the next loader; the programs read connection_seeds */
 ARRAY(tickets, struct policy_ticket, BPF_MAP_TYPE_ARRAY, POLICY_TICKETS);
 ARRAY(ticket_counter, __u32, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 ARRAY(drops, struct policy_count, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * POLICY_REASONS);
@@ -58,7 +59,8 @@ struct {
 
 const volatile __u32 mark_mask = 0x3fff0000; /* POLICY_TICKETS values beside 0 */
 const volatile __u32 mark_shift = 16;
-const volatile __u32 coarse_clock = 1; /* 0 for a kernel without bpf_ktime_get_coarse_ns (before 5.11) */
+const volatile __u64 tick_ns = 0; /* of the kernel's jiffies; 0: read the exact clock, some 35 ns a packet */
+const volatile struct policy_seeds connection_seeds = {};
 const volatile __u64 connection_interval_ns = 20000; /* one new connection of an endpoint each */
 const volatile __u64 connection_burst_ns = 20000ULL * 65536;
 const volatile __u64 event_interval_ns = 1000000; /* one event each, on each CPU */
@@ -67,9 +69,9 @@ const volatile __u64 tcp_idle_ns = 86400ULL * 1000000000; /* established */
 const volatile __u64 other_idle_ns = 180ULL * 1000000000; /* replied, not TCP */
 const volatile __u64 short_idle_ns = 60ULL * 1000000000;  /* no reply yet, or closing */
 
-static __always_inline __u64 clock_now(void) {
-  return coarse_clock ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
-}
+/* Nanoseconds from some point on, exact to a tick: a load from memory, where any clock is a call. Never compared with a
+ * clock of user space. */
+static __always_inline __u64 clock_now(void) { return tick_ns ? bpf_jiffies64() * tick_ns : bpf_ktime_get_ns(); }
 
 /* Even and unchanged: what was read between two calls are whole elements. */
 static __always_inline __u32 publication_sequence(void) {

@@ -24,10 +24,9 @@ static __always_inline int is_drop(__u32 reason) { return reason >= POLICY_REASO
 
 static __noinline int report(struct __sk_buff *skb, const struct packet *p, const struct outcome *o) {
   const __u32 zero = 0;
-  const __u64 now = clock_now();
   struct policy_event_state *state = bpf_map_lookup_elem(&event_state, &zero);
   if (!state) return 0;
-  if (!take_token(&state->tokens_ns, now, event_interval_ns, event_burst_ns)) {
+  if (!take_token(&state->tokens_ns, clock_now(), event_interval_ns, event_burst_ns)) {
     state->lost += 1;
     return 0;
   }
@@ -36,7 +35,7 @@ static __noinline int report(struct __sk_buff *skb, const struct packet *p, cons
     state->lost += 1;
     return 0;
   }
-  event->time_ns = now;
+  event->time_ns = bpf_ktime_get_ns();
   event->ifindex = o->ifindex;
   event->set = o->set;
   event->rule = o->rule;

@@ -22,16 +22,19 @@ static __always_inline __u32 judge_end(const struct policy_endpoint *e, __u32 di
 }
 
 /* An entry of the same addresses and ports, of an attempt that is repeated or a connection that is over, is used again. */
-static __always_inline int remember(const struct policy_connection_key *key, struct policy_connection *fresh,
+static __always_inline int remember(const struct policy_connection_key *key, __u64 digest, struct policy_connection *fresh,
                                     struct policy_connection *old, __u64 now) {
   fresh->seen_ns = now;
   if (old) {
-    *old = *fresh;
+    old->epoch = fresh->epoch;
+    old->seen_ns = now;
+    __builtin_memcpy(&old->rule, &fresh->rule, 8); /* the rest */
     return 0;
   }
+  fresh->key = *key;
   if (!within_budget(key->scope, now)) return POLICY_REASON_CONNECTION_LIMIT;
   /* A full LRU map always finds room; what can fail is only memory. */
-  return bpf_map_update_elem(&connections, key, fresh, BPF_ANY) ? POLICY_REASON_CONNECTION_LIMIT : 0;
+  return bpf_map_update_elem(&connections, &digest, fresh, BPF_ANY) ? POLICY_REASON_CONNECTION_LIMIT : 0;
 }
 
 /* Judges a live connection again, after its endpoint's policy or a peer's labels changed. */
@@ -84,7 +87,7 @@ static __always_inline int continue_connection(struct __sk_buff *skb, const stru
         connection->epoch = e->epoch;
         return reason;
       }
-      bpf_map_delete_elem(&connections, key);
+      forget_connection(key);
       return reason;
     }
   }
@@ -109,8 +112,9 @@ static __always_inline __u32 judge_midstream(const struct policy_endpoint *e, co
 
 /* A packet that opens a connection. Fills the outcome. */
 static __always_inline void open_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
-                                            const struct policy_connection_key *key, struct policy_connection *old,
-                                            const struct client *client, struct outcome *o, __u64 now) {
+                                            const struct policy_connection_key *key, __u64 digest,
+                                            struct policy_connection *old, const struct client *client, struct outcome *o,
+                                            __u64 now) {
   struct policy_connection fresh = {.epoch = e->epoch, .direction = o->direction, .rule = POLICY_NO_RULE};
   const int ingress = o->direction == POLICY_INGRESS;
   __u32 identity = client->identity ? client->identity : identity_of(&key->remote, e->epoch);
@@ -157,6 +161,6 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
     if (!(e->flags & POLICY_AUDIT)) return;
     fresh.audit = 1;
   }
-  const int full = remember(key, &fresh, old, now);
+  const int full = remember(key, digest, &fresh, old, now);
   if (full) o->reason = (__u8)full;
 }
