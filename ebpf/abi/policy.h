@@ -218,7 +218,7 @@ struct policy_fragment {
 
 /* budgets: array, index scope modulo POLICY_BUDGETS: how many connections an endpoint may still open. */
 struct policy_budget {
-  __u64 tokens_ns; /* time already spent: a bucket counted in nanoseconds */
+  __u64 tokens_ns; /* when the bucket will be full again */
 };
 
 /* deny: LPM trie, key policy_prefix, value __u32 1: the hosts' deny list. own: hash, key policy_address, value __u32 1:

@@ -81,11 +81,12 @@ static __always_inline __u32 publication_sequence(void) {
 }
 enum { MOST_READINGS = 4 }; /* while elements are replaced: until two of them agree */
 
-/* A token bucket in one word: `*spent` is the time up to which tokens are used. Races lose or grant single tokens. */
-static __always_inline int take_token(__u64 *spent, __u64 now, __u64 interval, __u64 burst) {
-  __u64 used = *spent;
-  if (now > burst && used < now - burst) used = now - burst;
-  if (used + interval > now) return 0;
-  *spent = used + interval;
+/* A token bucket in one word: `*full` is when it will be full again, which 0 is at any time, also right after boot. Races
+ * lose or grant single tokens. */
+static __always_inline int take_token(__u64 *full, __u64 now, __u64 interval, __u64 burst) {
+  const __u64 since = *full;
+  const __u64 next = (since > now ? since : now) + interval;
+  if (next > now + burst) return 0;
+  *full = next;
   return 1;
 }
