@@ -188,9 +188,12 @@ Result<> Enforcement::State::publish_changed(const policy::PlanUpdate& update, c
   Result<> done =
       whole ? publisher.publish(publisher.difference(update), elements) : publisher.publish(update, elements);
   if (done.has_error()) return done;
-  warning.clear();
-  if (moved) note(publisher.set_own(monitor.state().own()));
-  if (moved) assignment = std::move(next);
+  if (moved) {
+    const Result<> own = publisher.set_own(monitor.state().own());
+    own_problem = own.has_error() ? own.error().text() : "";
+    assignment = std::move(next);
+  }
+  warning = own_problem;
   network_changed = false;
   if (!live) {
     if (done = go_live(); done.has_error()) return done;

@@ -105,11 +105,11 @@ Result<> Publisher::fits(const Staged& staged) const {
 }
 
 Result<> Publisher::stage(const policy::PlanUpdate& update, const Elements& wanted, Staged& staged) {
+  staged.epoch = following_epoch();
   if (Result<> good = check(update, wanted); good.has_error()) return good;
   if (sets_.collides(update)) {
     if (Result<> settled = force_settle(); settled.has_error()) return settled;
   }
-  staged.epoch = following_epoch();
   for (const policy::RuleSet& set : update.sets)
     encode_set(set, row_ids_, staged.rows);
   for (const policy::PeerRow& row : update.rows)
@@ -301,11 +301,15 @@ Result<> Publisher::set_own(const std::set<Address>& own) {
     if (!own.contains(address)) gone.push_back(encode(address));
   }
   const Map& map = maps_[Table::own];
-  if (fresh.size() > 0 && map.used + fresh.size() > map.limit)
+  if (fresh.size() > 0 && map.used - gone.size() + fresh.size() > map.limit)
     return map_full(Table::own, map.used, map.limit, fresh.size());
-  Result<> done = add(Table::own, fresh.keys.data(), fresh.values.data(), fresh.size());
-  journal_.clear();
-  if (done) done = drop(Table::own, gone.data(), gone.size());
+  Result<> done = drop(Table::own, gone.data(), gone.size());
+  if (done) {
+    for (const policy_address& address : gone)
+      own_.erase(decode(address));
+    done = add(Table::own, fresh.keys.data(), fresh.values.data(), fresh.size());
+    journal_.clear();
+  }
   if (done) own_ = own;
   return done;
 }

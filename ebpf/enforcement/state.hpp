@@ -69,6 +69,7 @@ struct Enforcement::State {
   std::map<Table, std::uint64_t> state_counts;
   std::uint64_t publications = 0, failures = 0;
   std::string last_failure, warning;
+  std::string own_problem;  // why HostPolicy does not protect all of the node's addresses
 };
 
 }  // namespace omnitide::enforcement
