@@ -50,8 +50,9 @@ void Agent::policy_changed() {
   if (pending > 0) text += fmt::format("; {} without a device yet", pending);
   if (broken > 0) text += fmt::format("; {} devices without a program", broken);
   if (wrong > 0) text += fmt::format("; {} faults: `omnitide-agent policy status`", wrong);
+  if (!report.enforcement.warning.empty()) text += "; " + report.enforcement.warning;
   if (!report.failure.empty()) text = fmt::format("the last policy stays: {}", report.failure);
-  const bool good = report.failure.empty() && wrong == 0 && broken == 0;
+  const bool good = report.failure.empty() && wrong == 0 && broken == 0 && report.enforcement.warning.empty();
   parts_.set("policy", good ? PartState::on : PartState::degraded, text);
   state_changed();
 }

@@ -125,6 +125,7 @@ void PolicyEngine::compile_and_publish(const policy::Changes& changes) {
   compile_anew_ = update.has_error();
   if (update.has_error()) {
     report_.failure = update.error().text();
+    ++report_.refused;
     log::error(log::Part::policy, "the change is too large, keeping the last policy",
                {{"reason", update.error().text()}});
     return;
@@ -209,7 +210,12 @@ void PolicyEngine::note_applied() {
 }
 
 void PolicyEngine::fill_report() {
+  const std::string warned = std::move(report_.enforcement.warning);
   report_.enforcement = enforcement_->status();
+  const std::string& warning = report_.enforcement.warning;
+  if (!warning.empty()) report_.notices.push_back(warning);
+  if (!warning.empty() && warning != warned)
+    log::warning(log::Part::policy, "not all is in force as it should be, going on", {{"reason", warning}});
   report_.objects = store_.size();
   report_.use = compiler_->use();
   report_.limits = compiler_->limits();

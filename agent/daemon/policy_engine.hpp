@@ -40,6 +40,7 @@ struct PolicyReport {
   std::size_t objects = 0;
   policy::CompilerUse use;
   policy::CompilerLimits limits;
+  std::uint64_t refused = 0;           // changes that did not fit into a limit, beside enforcement.failures
   std::string failure;                 // why the last change is not in force; the policy before it holds
   registration::AppliedState applied;  // of the registry's documents, what is in force
   std::optional<WallTime> last_change;

@@ -215,7 +215,7 @@ std::vector<model::Sample> policy_samples(const PolicyReport& report) {
   for (const enforcement::EndpointStatus& endpoint : report.enforcement.endpoints)
     pending += endpoint.pending.empty() ? 0U : 1U;
   out.push_back({&kPublications, {}, static_cast<double>(report.enforcement.publications)});
-  out.push_back({&kFailures, {}, static_cast<double>(report.enforcement.failures)});
+  out.push_back({&kFailures, {}, static_cast<double>(report.enforcement.failures + report.refused)});
   out.push_back({&kFaults, {}, static_cast<double>(faults)});
   out.push_back({&kPending, {}, static_cast<double>(pending)});
   out.push_back({&kLost, {}, static_cast<double>(report.counters.lost_events)});
