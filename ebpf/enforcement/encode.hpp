@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <span>
 #include <vector>
 
 #include "agent/base/address.hpp"
@@ -33,6 +35,9 @@ void append_words(const policy_row& row, std::vector<policy_word_key>& keys);
 [[nodiscard]] Address decode(const policy_address& address);
 [[nodiscard]] policy_prefix encode(const Prefix& prefix);
 [[nodiscard]] Prefix decode(const policy_prefix& prefix);
+// A deny list as the trie needs it. There the addresses of IPv4 lie within ::/0 and whatever else contains
+// ::ffff:0:0/96, which as a CIDR of IPv6 does not mean them: up to 96 prefixes around that block stand for such a one.
+[[nodiscard]] std::set<Prefix> deny_entries(std::span<const Prefix> list);
 
 // What a port row's key says, without its set: enough to remove it.
 struct PortKey {

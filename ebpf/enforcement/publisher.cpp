@@ -180,7 +180,7 @@ Result<> Publisher::publish(const policy::PlanUpdate& update, const Elements& wa
 void Publisher::commit(const policy::PlanUpdate& update, const Staged& staged) {
   sets_.commit(update);
   locations_.commit(staged.step);
-  if (update.host_deny_changed) deny_ = {update.host_deny.begin(), update.host_deny.end()};
+  if (update.host_deny_changed) deny_ = deny_entries(update.host_deny);
   for (const auto* part : {&staged.fresh_endpoints, &staged.changed_endpoints}) {
     for (std::size_t i = 0; i < part->size(); ++i)
       live_[part->keys[i]] = part->values[i];

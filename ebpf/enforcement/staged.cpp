@@ -57,7 +57,7 @@ Result<> Publisher::stage_locations(const policy::PlanUpdate& update, Staged& st
 
 void Publisher::stage_deny(const policy::PlanUpdate& update, Staged& staged) const {
   if (!update.host_deny_changed) return;
-  const std::set<Prefix> wanted(update.host_deny.begin(), update.host_deny.end());
+  const std::set<Prefix> wanted = deny_entries(update.host_deny);
   for (const Prefix& prefix : wanted) {
     if (!deny_.contains(prefix)) staged.deny.add(encode(prefix), 1);
   }

@@ -1,5 +1,6 @@
 #include "ebpf/enforcement/encode.hpp"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
@@ -110,4 +111,26 @@ TEST_CASE("addresses and prefixes are sixteen bytes in network order, and come b
   const Prefix prefix = *parse_prefix("10.0.0.0/8");
   CHECK(encode(prefix).length == 104);
   CHECK(decode(encode(prefix)) == prefix);
+}
+
+TEST_CASE("a deny list of IPv6 denies no IPv4, although the trie has both") {
+  const auto denies = [](const std::set<Prefix>& entries, const char* text) {
+    const Address address = *parse_address(text);
+    return std::any_of(entries.begin(), entries.end(), [&address](const Prefix& entry) {  // by bits, as the trie does
+      return make_prefix(address, entry.length).address == entry.address;
+    });
+  };
+  for (const char* wide : {"::/0", "::/1", "::/79", "::/80"}) {
+    INFO(wide);
+    const std::set<Prefix> entries = deny_entries(std::vector<Prefix>{*parse_prefix(wide)});
+    CHECK(entries.size() == 96U - parse_prefix(wide)->length);
+    for (const char* four : {"0.0.0.0", "10.0.0.1", "127.255.255.255", "128.0.0.0", "255.255.255.255"})
+      CHECK_FALSE(denies(entries, four));
+    for (const char* six : {"::", "::1", "::fffe:ffff:ffff", "::1:0:0:0", "fd00::1",
+                            "2001:db8::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"})
+      CHECK(denies(entries, six) == parse_prefix(wide)->contains(*parse_address(six)));
+  }
+  const std::vector<Prefix> plain{*parse_prefix("0.0.0.0/0"), *parse_prefix("10.0.0.0/8"), *parse_prefix("fd00::/8"),
+                                  *parse_prefix("8000::/1"), *parse_prefix("::1/128")};
+  CHECK(deny_entries(plain) == std::set<Prefix>(plain.begin(), plain.end()));
 }
