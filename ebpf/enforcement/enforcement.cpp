@@ -163,9 +163,18 @@ Result<> Enforcement::State::refresh_network() {
   return {};
 }
 
+// A number stands for one content for ever: what was published under it, or only tried, is not published again.
+void Enforcement::State::use_numbers(const policy::PlanUpdate& update) {
+  for (const policy::RuleSet& set : update.sets)
+    inheritance.set = std::max(inheritance.set, set.id);
+  for (const policy::Location& location : update.locations)
+    inheritance.identity = std::max(inheritance.identity, location.identity & ~policy::kPodBit);
+}
+
 Result<> Enforcement::State::publish(const policy::PlanUpdate& update, bool whole) {
   if (!live && !whole) return fail(Code::failed_precondition, "the first plan has to be a whole one");
   if (const Result<> refreshed = refresh_network(); refreshed.has_error()) return refreshed.error();
+  use_numbers(update);
   const Changed changed = change_endpoints(update, whole);
   Result<> done = publish_changed(update, changed, whole);
   if (done.has_error()) {

@@ -28,7 +28,7 @@ class Enforcement {
   Enforcement& operator=(Enforcement&&) noexcept;
   ~Enforcement();  // everything stays as it is in the kernel
 
-  // The first numbers that a compiler may give: those below may still be named by events and connections.
+  // The first numbers that a compiler may give: those below have been published, and each stands for what it stood for.
   struct FirstIds {
     policy::SetId set = 1;
     policy::IdentityId identity = policy::kWorld + 1;  // kPodBit is not counted

@@ -41,6 +41,7 @@ struct Enforcement::State {
 
   // Steps of a publication.
   Result<> refresh_network();
+  void use_numbers(const policy::PlanUpdate& update);
   Result<> publish(const policy::PlanUpdate& update, bool whole);
   Result<> publish_changed(const policy::PlanUpdate& update, const Changed& changed, bool whole);
   Result<> go_live();

@@ -1,5 +1,5 @@
-// Each map of a policy filled to its limit: the last element fits, one more is refused as a whole with the map's name, use
-// and limit, and what was published stays, judges and can change.
+// Each map of a policy filled to its limit: the last element fits, one more is refused as a whole with the map's name,
+// use and limit, and what was published stays, judges and can change.
 #include <fmt/format.h>
 
 #include <memory>
@@ -45,7 +45,9 @@ const Limited kAll[] = {
     {Table::prefixes, &Limits::prefixes,
      [](Model& model, std::uint32_t number) { model.locations[numbered_prefix(number)] = 500 + number; }},
     {Table::peers, &Limits::peers,
-     [](Model& model, std::uint32_t number) { model.rows[{1, 1000 + number}] = {0}; }},
+     [](Model& model, std::uint32_t number) {
+       model.rows[{1, 1000 + number}] = {0};
+     }},
     {Table::ports, &Limits::ports,
      [](Model& model, std::uint32_t number) {
        policy::RuleSet set = empty_set(100 + number);
@@ -59,7 +61,9 @@ const Limited kAll[] = {
        model.sets[set.id] = set;
      }},
     {Table::words, &Limits::words,
-     [](Model& model, std::uint32_t number) { model.rows[{1, 1000 + number}] = {0, 100}; }},
+     [](Model& model, std::uint32_t number) {
+       model.rows[{1, 1000 + number}] = {0, 100};
+     }},
     {Table::rules, &Limits::rules,
      [](Model& model, std::uint32_t number) {
        policy::RuleSet set = empty_set(100 + number);
@@ -130,7 +134,8 @@ struct Bench {
   }
   [[nodiscard]] bool judges() const {
     const Reader reader(publisher.maps());
-    return reader.judge(kDevice, true, kPeer, 6, 80)->accepted && !reader.judge(kDevice, true, kPeer, 6, 81)->accepted &&
+    return reader.judge(kDevice, true, kPeer, 6, 80)->accepted &&
+           !reader.judge(kDevice, true, kPeer, 6, 81)->accepted &&
            !reader.judge(kDevice, true, kStranger, 6, 80)->accepted;
   }
 
@@ -161,8 +166,9 @@ TEST_CASE("every map of the policy takes what its limit says, and refuses a plan
     const Result<> refused = bench.publish(too_large);
     REQUIRE(refused.has_error());
     CHECK(refused.error().code == Code::resource_exhausted);
-    CHECK(refused.error().message == fmt::format("the map {} is full: {} of {} elements are in use, and 1 more are needed",
-                                                 table_name(limited.table), kSmall, kSmall));
+    CHECK(refused.error().message ==
+          fmt::format("the map {} is full: {} of {} elements are in use, and 1 more are needed",
+                      table_name(limited.table), kSmall, kSmall));
     CHECK(refused.error().hint.find(table_name(limited.table)) != std::string::npos);
     CHECK(bench.used(limited.table) == kSmall);
     CHECK(bench.judges());
@@ -230,5 +236,19 @@ TEST_CASE("a node with more addresses than there is room for says so until there
     test::remove_link(device);
     REQUIRE(node->links_changed());
     CHECK(node->status().warning.empty());
+  });
+}
+
+TEST_CASE("a compiler that starts over gets numbers that stand for nothing yet") {
+  test::with_node([](test::EnforcedNode& node) {
+    policy::PlanUpdate plan;
+    policy::RuleSet set = empty_set(7);
+    set.rules = {{}};
+    plan.sets = {set};
+    plan.locations = {{host_prefix(kPeer), policy::kPodBit | 9}};
+    plan.endpoints = {test::EnforcedNode::pod("shop/web", {"10.0.0.5"})};
+    REQUIRE(node->publish(plan, true));
+    CHECK(node->first_ids().set == 8);
+    CHECK(node->first_ids().identity == 10);
   });
 }
