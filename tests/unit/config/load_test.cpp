@@ -211,6 +211,21 @@ TEST_CASE("each type says what is wrong with a value") {
   }
 }
 
+TEST_CASE("keys of a group are written below it, or with a dot") {
+  Folder folder;
+  folder.write("agent.yaml", "policy:\n  limits:\n    connections: 2048\n    deny: 100\n  limits.cidrs: 4096\n");
+  const Loaded loaded = load(folder.options());
+  CHECK(texts(loaded, folder).empty());
+  CHECK(loaded.config.policy.limits.connections == 2048);
+  CHECK(loaded.config.policy.limits.deny == 100);
+  CHECK(loaded.config.policy.limits.cidrs == 4096);
+  folder.write("agent.yaml", "policy:\n  limits:\n    conections: 2048\n    deny: 1\n");
+  const Loaded wrong = load(folder.options());
+  REQUIRE(wrong.faults.size() == 2);
+  CHECK(wrong.faults[0].text().find("agent.yaml:3: policy.limits.conections: is not a known key") != std::string::npos);
+  CHECK(wrong.faults[1].text().find("agent.yaml:4: policy.limits.deny: ") != std::string::npos);
+}
+
 TEST_CASE("a syntax error has its line") {
   const auto faults = faults_of("node:\n  name: a\n http: {\n");
   REQUIRE(faults.size() == 1);
