@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -49,15 +50,52 @@ inline KernelObjects kernel_objects() {
   return out;
 }
 
+// Of those only what belongs to objects whose map `addresses` has this size: a size of a test's own tells them from
+// those of other tests on the machine. Maps: how many such objects there are.
+inline KernelObjects objects_sized(std::uint32_t addresses) {
+  KernelObjects out;
+  std::set<__u32> maps, programs;
+  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;) {
+    const UniqueFd fd(bpf_map_get_fd_by_id(id));
+    bpf_map_info info{};
+    __u32 size = sizeof info;
+    if (fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 && info.max_entries == addresses &&
+        std::string_view(&info.name[0]) == "addresses")
+      maps.insert(id);
+  }
+  for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
+    const UniqueFd fd(bpf_prog_get_fd_by_id(id));
+    std::vector<__u32> used(64);
+    bpf_prog_info info{};
+    info.nr_map_ids = static_cast<__u32>(used.size());
+    info.map_ids = reinterpret_cast<std::uintptr_t>(used.data());
+    __u32 size = sizeof info;
+    if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) continue;
+    used.resize(std::min<std::size_t>(info.nr_map_ids, used.size()));
+    if (std::any_of(used.begin(), used.end(), [&maps](__u32 map) { return maps.contains(map); })) programs.insert(id);
+  }
+  for (__u32 id = 0; bpf_link_get_next_id(id, &id) == 0;) {
+    const UniqueFd fd(bpf_link_get_fd_by_id(id));
+    bpf_link_info info{};
+    __u32 size = sizeof info;
+    if (fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 && programs.contains(info.prog_id)) ++out.links;
+  }
+  out.maps = maps.size();
+  out.programs = programs.size();
+  return out;
+}
+
 // Waits, up to some seconds, until the objects are these; what there is at the end.
-inline KernelObjects settled_objects(const KernelObjects& wanted) {
-  KernelObjects now = kernel_objects();
+template <class Count>
+KernelObjects settled_objects(const KernelObjects& wanted, Count count) {
+  KernelObjects now = count();
   for (int i = 0; i < 200 && now != wanted; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    now = kernel_objects();
+    now = count();
   }
   return now;
 }
+inline KernelObjects settled_objects(const KernelObjects& wanted) { return settled_objects(wanted, kernel_objects); }
 
 inline std::string program_name(std::uint32_t id) {
   const UniqueFd fd(bpf_prog_get_fd_by_id(id));

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <fstream>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,6 +27,13 @@ namespace omnitide::test {
   const unsigned index = ::if_nametoindex(name.c_str());
   if (index == 0) throw std::runtime_error("there is no device " + name);
   return index;
+}
+
+// `name` below net/, of the thread's namespace.
+inline void write_sysctl(const std::string& name, const std::string& value) {
+  std::ofstream file("/proc/sys/net/" + name);
+  file << value;
+  if (!file.flush()) throw std::runtime_error("cannot set " + name + " (root is needed)");
 }
 
 namespace rtnl {
