@@ -11,6 +11,7 @@
 
 #include "ebpf/programs/policy.bpf.hpp"
 #include "tests/harness/catch.hpp"
+#include "tests/harness/policy_path.hpp"
 
 using namespace omnitide;
 
@@ -26,7 +27,10 @@ using Object = std::unique_ptr<bpf_object, Close>;
 
 Object open_policy() {
   const auto bytes = ebpf::policy_object();
-  return Object(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
+  Object object(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
+  REQUIRE(object);
+  test::change_setting(object.get(), "coarse_clock", test::has_coarse_clock() ? 1 : 0);
+  return object;
 }
 
 // check_cfg() of kernel/bpf/verifier.c as it is in Linux 5.10: the walk from the first instruction on, depth first. An
@@ -87,7 +91,6 @@ class ControlFlow {
 
 TEST_CASE("loops are built as Linux 5.10 allows them, whatever kernel this is") {
   const Object object = open_policy();
-  REQUIRE(object);
   REQUIRE(bpf_object__load(object.get()) == 0);  // subprograms are put behind their callers then
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.get()) {
@@ -99,7 +102,6 @@ TEST_CASE("loops are built as Linux 5.10 allows them, whatever kernel this is") 
 
 TEST_CASE("every program loads, with half of the verifier's patience to spare") {
   const Object object = open_policy();
-  REQUIRE(object);
   std::map<std::string, std::vector<char>> logs;
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object.get()) {

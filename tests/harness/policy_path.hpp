@@ -6,7 +6,9 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -17,6 +19,7 @@
 #include "ebpf/abi/policy.h"
 #include "ebpf/programs/policy.bpf.hpp"
 #include "tests/harness/packets.hpp"
+#include "tests/harness/test_run_device.hpp"
 
 namespace omnitide::test {
 
@@ -35,14 +38,47 @@ struct Sent {
   std::vector<policy_event> events;
 };
 
+// A verifier's log may have megabytes: its end says what is wrong.
+inline int tell_warnings(libbpf_print_level level, const char* form, va_list arguments) {
+  if (level != LIBBPF_WARN) return 0;
+  constexpr std::size_t kMost = 2000;
+  std::string text(16U << 20U, '\0');
+  text.resize(static_cast<std::size_t>(std::max(vsnprintf(text.data(), text.size(), form, arguments), 0)));
+  return fprintf(stderr, "%s", text.c_str() + (text.size() > kMost ? text.size() - kMost : 0));
+}
+
+// Linux 5.11; the programs ask for the exact time without.
+inline bool has_coarse_clock() {
+  return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns, nullptr) == 1;
+}
+
+// Before it is loaded.
+inline void change_setting(bpf_object* object, const std::string& name, __u64 value) {
+  const btf* types = bpf_object__btf(object);
+  const btf_type* section =
+      btf__type_by_id(types, static_cast<__u32>(btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC)));
+  std::size_t size = 0;
+  bpf_map* map = bpf_object__find_map_by_name(object, ".rodata");
+  const auto* initial = static_cast<const char*>(bpf_map__initial_value(map, &size));
+  std::string bytes(initial, size);
+  const btf_var_secinfo* variable = btf_var_secinfos(section);
+  for (int i = 0; i < btf_vlen(section); ++i, ++variable) {
+    if (name != btf__name_by_offset(types, btf__type_by_id(types, variable->type)->name_off)) continue;
+    std::memcpy(bytes.data() + variable->offset, &value, variable->size);
+    if (bpf_map__set_initial_value(map, bytes.data(), size) != 0)
+      throw std::runtime_error(name + ": " + std::strerror(errno));
+    return;
+  }
+  throw std::invalid_argument("no setting " + name);
+}
+
 class PolicyPath {
  public:
   // `sizes` of maps and `settings` (the programs' read-only variables) that differ from the object's own.
   explicit PolicyPath(const std::map<std::string, unsigned>& sizes = {},
                       const std::map<std::string, __u64>& settings = {}) {
-    libbpf_set_print([](libbpf_print_level level, const char* form, va_list arguments) {
-      return level == LIBBPF_WARN ? vfprintf(stderr, form, arguments) : 0;
-    });
+    libbpf_set_print(tell_warnings);
+    TestRunDevice::prepare();
     const auto bytes = ebpf::policy_object();
     object_.reset(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
     if (!object_) fail("open");
@@ -51,8 +87,9 @@ class PolicyPath {
       const auto size = sizes.find(bpf_map__name(map));
       if (size != sizes.end()) bpf_map__set_max_entries(map, size->second);
     }
+    change_setting(object_.get(), "coarse_clock", has_coarse_clock() ? 1 : 0);
     for (const auto& [name, value] : settings)
-      change_setting(name, value);
+      change_setting(object_.get(), name, value);
     if (bpf_object__load(object_.get()) != 0) fail("load");
     ring_.reset(ring_buffer__new(fd("events"), take_event, this, nullptr));
     if (!ring_) fail("ring buffer");
@@ -119,7 +156,7 @@ class PolicyPath {
     const auto before = reasons();
     __sk_buff context{};
     context.mark = mark;
-    context.ingress_ifindex = received;
+    TestRunDevice::set(context, received);
     context.ifindex = ifindex;
     __sk_buff after{};
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()),
@@ -137,7 +174,7 @@ class PolicyPath {
   // Nanoseconds for one run, as the kernel measures them.
   [[nodiscard]] unsigned time(const char* name, const Bytes& packet, unsigned repeat, unsigned received = 1) const {
     __sk_buff context{};
-    context.ingress_ifindex = received;
+    TestRunDevice::set(context, received);
     context.ifindex = 1;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()),
                 .ctx_in = &context, .ctx_size_in = sizeof context, .repeat = static_cast<int>(repeat));
@@ -156,23 +193,6 @@ class PolicyPath {
   static int take_event(void* self, void* data, std::size_t) {
     static_cast<PolicyPath*>(self)->events_.push_back(*static_cast<policy_event*>(data));
     return 0;
-  }
-  void change_setting(const std::string& name, __u64 value) {
-    const btf* types = bpf_object__btf(object_.get());
-    const btf_type* section =
-        btf__type_by_id(types, static_cast<__u32>(btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC)));
-    std::size_t size = 0;
-    bpf_map* map = bpf_object__find_map_by_name(object_.get(), ".rodata");
-    const auto* initial = static_cast<const char*>(bpf_map__initial_value(map, &size));
-    std::string bytes(initial, size);
-    const btf_var_secinfo* variable = btf_var_secinfos(section);
-    for (int i = 0; i < btf_vlen(section); ++i, ++variable) {
-      if (name != btf__name_by_offset(types, btf__type_by_id(types, variable->type)->name_off)) continue;
-      std::memcpy(bytes.data() + variable->offset, &value, variable->size);
-      if (bpf_map__set_initial_value(map, bytes.data(), size) != 0) fail(name);
-      return;
-    }
-    throw std::invalid_argument("no setting " + name);
   }
   policy_row row(const std::vector<unsigned>& rules) {
     std::map<unsigned, __u64> all;
