@@ -7,6 +7,7 @@
     libfmt-dev libsystemd-dev libssl-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libbpf-dev libelf-dev zlib1g-dev
     libzstd-dev libcrypt-dev clang llvm)
   TEST_PACKAGES=(catch2 iproute2 procps curl openssl jq lshw mount iperf3)
+  KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
   FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 }

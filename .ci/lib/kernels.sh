@@ -1,0 +1,128 @@
+# shellcheck shell=bash
+# ./dev test --kernels: the built tests on other kernels, each in an emulated machine of its own. One table at the end.
+# The machine has no disk and no network: an initrd with the programs, a console, and a second serial line for results.
+
+KERNEL_GUEST_MIB=1536
+KERNEL_GUEST_SECONDS=1500
+# What runs there and for how long at most, in seconds (the machine is emulated: slow). A name that ends in .sh is a
+# script of tests/kernels. A test case that needs what not every kernel has says so by a tag: [needs-tcx]. The feature's
+# name is that of docs/facts.md.
+KERNEL_TESTS=(tests_bpf:300 tests_enforcement:600 agent.sh:180)
+# With what they depend on. They are loaded in this order, before the tests.
+KERNEL_MODULES=(veth sch_ingress cls_bpf bridge 8021q dummy sctp nf_tables nf_conntrack nft_ct nft_chain_nat nft_nat nft_masq)
+KERNEL_GUEST_TOOLS=(ip nft) # of this system; busybox has the rest
+
+# kernels [SERIES...]
+kernels() {
+  local series failed=0 rows=() targets
+  for series in "$@"; do
+    [[ -n "${KERNEL_SUITES[$series]:-}" ]] || fail "no kernel $series is known; known are: ${KERNEL_SERIES[*]}"
+  done
+  [[ $# -gt 0 ]] || set -- "${KERNEL_SERIES[@]}"
+  [[ "$(uname -m)" == x86_64 ]] || fail "--kernels emulates x86_64 on x86_64 only"
+  need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${KERNEL_PACKAGES[@]}"
+  mapfile -t targets < <(printf '%s\n' "${KERNEL_TESTS[@]%%:*}" | grep -v '\.sh$')
+  build test "${targets[@]}" omnitide-agent
+  for series in "$@"; do fetch_kernel "$series"; done
+  for series in "$@"; do
+    make_initrd "$STATE/kernels/$series"
+    one_kernel "$STATE/kernels/$series" || failed=$((failed + 1))
+    rows+=("$(kernel_row "$STATE/kernels/$series")")
+  done
+  step "Kernels"
+  printf '%-22s %8s %7s %7s %8s  %s\n' kernel programs passed failed seconds 'not run, and what went wrong'
+  printf '%s\n' "${rows[@]}"
+  note "$(($# - failed)) kernels passed, $failed failed; consoles: ${STATE#"$ROOT/"}/kernels/*/console"
+  [[ $failed -eq 0 ]]
+}
+
+# with_libraries TREE FROM TO: a program and the shared libraries that it asks for, at the same places.
+with_libraries() {
+  local tree="$1" from="$2" library
+  install -D -m 0755 "$from" "$tree$3"
+  strip -g "$tree$3" 2>/dev/null || true
+  ldd "$from" 2>/dev/null | grep -oE '/[^ ]+' | while IFS= read -r library; do
+    [[ -e "$tree$library" ]] || install -D -m 0755 "$(readlink -f "$library")" "$tree$library"
+  done || true
+}
+
+# The modules in the order of loading, unpacked; names that the kernel has built in need none.
+guest_modules() {
+  local dir="$1" tree="$2" version file name number=100
+  version="$(<"$dir/version")"
+  mkdir -p "$tree/modules"
+  for name in "${KERNEL_MODULES[@]}"; do
+    modprobe -d "$dir/root" -S "$version" --show-depends --ignore-install "$name" || fail "Linux $version has no module $name"
+  done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$dir/modules"
+  while IFS= read -r file; do
+    name="$tree/modules/$((number++))-$(basename "$file")"
+    case "$file" in
+      *.xz) xz -dc "$file" >"${name%.xz}" ;;
+      *) cp "$file" "$name" ;;
+    esac
+  done <"$dir/modules"
+}
+
+make_initrd() {
+  local dir="$1" tree="$1/tree" entry name
+  rm -rf -- "$tree"
+  mkdir -p "$tree/tests" "$tree/programs" "$tree/bin"
+  install -m 0755 tests/kernels/guest.sh "$tree/init"
+  install -m 0755 "$(command -v busybox)" "$tree/bin/busybox"
+  for name in "${KERNEL_GUEST_TOOLS[@]}"; do
+    with_libraries "$tree" "$(PATH="$PATH:/usr/sbin:/sbin" command -v "$name")" "/usr/sbin/$name"
+  done
+  with_libraries "$tree" build/test/bin/omnitide-agent /programs/omnitide-agent
+  for entry in "${KERNEL_TESTS[@]}"; do
+    name="${entry%%:*}"
+    case "$name" in
+      *.sh) install -m 0755 "tests/kernels/$name" "$tree/tests/$name" ;;
+      *) with_libraries "$tree" "build/test/bin/$name" "/tests/$name" ;;
+    esac
+    printf '%s %s\n' "$name" "${entry#*:}" >>"$tree/tests/list"
+  done
+  guest_modules "$dir" "$tree"
+  (cd "$tree" && find . -print0 | cpio --null --quiet --create --format=newc --owner=0:0 | gzip -1) >"$dir/initrd.gz"
+  rm -rf -- "$tree"
+}
+
+# Runs one machine; its results are in the file `results`, fields divided by tabs.
+one_kernel() {
+  local dir="$1" begin=$SECONDS status=0
+  step "Linux $(<"$dir/version")"
+  : >"$dir/results"
+  timeout --foreground --kill-after=5 "$KERNEL_GUEST_SECONDS" qemu-system-x86_64 -nodefaults -display none -no-reboot \
+    -m "$KERNEL_GUEST_MIB" -smp 2 -accel tcg,thread=multi -cpu max -kernel "$dir/vmlinuz" -initrd "$dir/initrd.gz" \
+    -append "console=ttyS0 panic=-1 quiet loglevel=3 oops=panic mitigations=off" -serial "file:$dir/console" -serial "file:$dir/results" \
+    </dev/null >"$dir/qemu" 2>&1 || status=$?
+  printf 'seconds\t%d\n' "$((SECONDS - begin))" >>"$dir/results"
+  [[ $status -eq 0 ]] || printf 'problem\tthe machine ended with %d: %s\n' "$status" "$(tail -n 1 "$dir/qemu")" >>"$dir/results"
+  grep -qx end "$dir/results" || printf 'problem\tthe machine ended before its tests did\n' >>"$dir/results"
+  kernel_good "$dir/results" && return
+  tail -n 150 "$dir/console"
+  return 1
+}
+
+# Every program of the list told its result, with at least one test case and none that failed.
+kernel_good() {
+  local results="$1" entry
+  for entry in "${KERNEL_TESTS[@]}"; do
+    awk -F '\t' -v name="${entry%%:*}" '$1 == "test" && $2 == name && $3 > 0 && $4 == 0 && $5 == 0 { good = 1 } END { exit !good }' \
+      "$results" || printf 'problem\t%s failed\n' "${entry%%:*}" >>"$results"
+  done
+  ! grep -q '^problem' "$results"
+}
+
+kernel_row() {
+  awk -F '\t' -v version="$(<"$1/version")" '
+    $1 == "program" { programs++ }
+    $1 == "test" { passed += $3; failed += $4 }
+    $1 == "not-run" { skipped[$3] += $4; where[$3] = where[$3] " " $2 }
+    $1 == "seconds" { seconds = $2 }
+    $1 == "problem" { problems = problems "; " $2 }
+    END {
+      for (need in skipped) text = text "; needs " need ": " skipped[need] " of" where[need]
+      text = substr(text problems, 3)
+      printf "%-22s %8d %7d %7d %8d  %s\n", version, programs, passed, failed, seconds, text == "" ? "-" : text
+    }' "$1/results"
+}
