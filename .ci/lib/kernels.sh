@@ -3,14 +3,14 @@
 # The machine has no disk and no network: an initrd with the programs, a console, and a second serial line for results.
 
 KERNEL_GUEST_MIB=1536
-KERNEL_GUEST_SECONDS=1500
+KERNEL_GUEST_SECONDS=3000
 # What runs there and for how long at most, in seconds (the machine is emulated: slow). A name that ends in .sh is a
 # script of tests/kernels. A test case that needs what not every kernel has says so by a tag: [needs-tcx]. The feature's
 # name is that of docs/facts.md.
-KERNEL_TESTS=(tests_bpf:300 tests_enforcement:600 agent.sh:180)
+KERNEL_TESTS=(tests_bpf:1000 tests_enforcement:1500 agent.sh:400)
 # With what they depend on. They are loaded in this order, before the tests.
 KERNEL_MODULES=(veth sch_ingress cls_bpf bridge 8021q dummy sctp nf_tables nf_conntrack nft_ct nft_chain_nat nft_nat nft_masq)
-KERNEL_GUEST_TOOLS=(ip nft) # of this system; busybox has the rest
+KERNEL_GUEST_TOOLS=(ip nft curl) # of this system; busybox has the rest
 
 # kernels [SERIES...]
 kernels() {
@@ -66,11 +66,11 @@ guest_modules() {
 make_initrd() {
   local dir="$1" tree="$1/tree" entry name
   rm -rf -- "$tree"
-  mkdir -p "$tree/tests" "$tree/programs" "$tree/bin"
+  mkdir -p "$tree/tests" "$tree/bin"
   install -m 0755 tests/kernels/guest.sh "$tree/init"
   install -m 0755 "$(command -v busybox)" "$tree/bin/busybox"
   for name in "${KERNEL_GUEST_TOOLS[@]}"; do
-    with_libraries "$tree" "$(PATH="$PATH:/usr/sbin:/sbin" command -v "$name")" "/usr/sbin/$name"
+    with_libraries "$tree" "$(PATH="$PATH:/usr/sbin:/sbin" command -v "$name")" "/tools/$name"
   done
   with_libraries "$tree" build/test/bin/omnitide-agent /programs/omnitide-agent
   for entry in "${KERNEL_TESTS[@]}"; do

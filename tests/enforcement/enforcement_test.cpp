@@ -18,6 +18,7 @@
 
 using namespace omnitide;
 using namespace omnitide::enforcement;
+using test::attached_programs;
 using test::EnforcedNode;
 using test::tcx_programs;
 using Names = std::vector<std::string>;
@@ -56,15 +57,15 @@ TEST_CASE("a pod's device is judged both ways, other devices only where packets 
     routed_pod("pod0", "10.0.0.5");
     test::add_veth_pair("docker0", "docker1");
     REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
-    CHECK(tcx_programs(test::index_of("pod0"), true) == kFrom);
-    CHECK(tcx_programs(test::index_of("pod0"), false) == kTo);
-    CHECK(tcx_programs(test::index_of("docker0"), true).empty());
-    CHECK(tcx_programs(test::index_of("docker0"), false) == kLeave);
-    CHECK(tcx_programs(1, true).empty());
-    CHECK(tcx_programs(1, false).empty());
+    CHECK(attached_programs(test::index_of("pod0"), true) == kFrom);
+    CHECK(attached_programs(test::index_of("pod0"), false) == kTo);
+    CHECK(attached_programs(test::index_of("docker0"), true).empty());
+    CHECK(attached_programs(test::index_of("docker0"), false) == kLeave);
+    CHECK(attached_programs(1, true).empty());
+    CHECK(attached_programs(1, false).empty());
     const Status status = node->status();
     CHECK(status.live);
-    CHECK(status.attached_by == "tcx");
+    CHECK(status.attached_by == (test::has_tcx() ? "tcx" : "clsact"));
     REQUIRE(status.endpoints.size() == 1);
     CHECK(status.endpoints[0].devices == Names{"pod0"});
     const auto element = node.element("pod0");
@@ -79,9 +80,9 @@ TEST_CASE("without pods nothing is attached, and when the last one goes everythi
   test::with_node([](EnforcedNode& node) {
     routed_pod("pod0", "10.0.0.5");
     REQUIRE(node.publish({}));
-    CHECK(tcx_programs(test::index_of("pod0"), false).empty());
+    CHECK(attached_programs(test::index_of("pod0"), false).empty());
     REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
-    CHECK(tcx_programs(test::index_of("pod0"), true) == kFrom);
+    CHECK(attached_programs(test::index_of("pod0"), true) == kFrom);
     CHECK(std::filesystem::exists(node.pin("links/cgroup")));
     test::remove_link(test::index_of("pod0"));
     REQUIRE(node.publish({}));
@@ -89,7 +90,7 @@ TEST_CASE("without pods nothing is attached, and when the last one goes everythi
   });
 }
 
-TEST_CASE("the first program of the chain is ours, whoever came before") {
+TEST_CASE("the first program of the chain is ours, whoever came before", "[needs-tcx]") {
   test::with_node([](EnforcedNode& node) {
     routed_pod("pod0", "10.0.0.5");
     const UniqueFd stranger = test::pass_program();
@@ -112,7 +113,7 @@ TEST_CASE("a pod without a device is pending with a reason, until its route come
     CHECK(readable(node->monitor_fd()));
     REQUIRE(node->links_changed());
     CHECK(node.pending("shop/web").empty());
-    CHECK(tcx_programs(test::index_of("pod0"), true) == kFrom);
+    CHECK(attached_programs(test::index_of("pod0"), true) == kFrom);
   });
 }
 
@@ -127,7 +128,7 @@ TEST_CASE("devices that are removed, renamed or come again under the same name o
     test::add_route("10.0.0.5/32", first);
     REQUIRE(node->links_changed());
     CHECK(node.devices("shop/web") == Names{"pod1"});
-    CHECK(tcx_programs(first, true) == kFrom);
+    CHECK(attached_programs(first, true) == kFrom);
 
     test::remove_link(first);
     REQUIRE(node->links_changed());
@@ -149,8 +150,8 @@ TEST_CASE("devices that are removed, renamed or come again under the same name o
       REQUIRE(node->links_changed());
       CHECK(node.devices("shop/web") == Names{"pod7"});
     }
-    CHECK(tcx_programs(test::index_of(node.devices("shop/web").at(0)), true) == kFrom);
-    CHECK(tcx_programs(test::index_of(node.devices("shop/web").at(0)), false) == kTo);
+    CHECK(attached_programs(test::index_of(node.devices("shop/web").at(0)), true) == kFrom);
+    CHECK(attached_programs(test::index_of(node.devices("shop/web").at(0)), false) == kTo);
   });
 }
 
@@ -164,10 +165,10 @@ TEST_CASE("a device that goes and comes with the same number in one go is attach
     test::set_up(index);
     test::set_up(99);
     test::add_route("10.0.0.5/32", index);
-    CHECK(tcx_programs(index, true).empty());
+    CHECK(attached_programs(index, true).empty());
     REQUIRE(node->links_changed());
-    CHECK(tcx_programs(index, true) == kFrom);
-    CHECK(tcx_programs(index, false) == kTo);
+    CHECK(attached_programs(index, true) == kFrom);
+    CHECK(attached_programs(index, false) == kTo);
   });
 }
 
@@ -191,14 +192,6 @@ TEST_CASE("clsact serves as well, beside strangers' filters, and leaves nothing"
       CHECK(test::clsact_programs(index, true) == 1);
       CHECK(test::clsact_program(index, true) != before);
     }
-    SECTION("or changes over to tcx") {
-      node.options.attach = AttachBy::automatic;
-      node.start();
-      REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
-      CHECK(test::clsact_programs(index, true) == 0);
-      CHECK_FALSE(test::has_clsact(index));
-      CHECK(tcx_programs(index, true) == kFrom);
-    }
     SECTION("a stranger's filter and its qdisc stay") {
       test::add_stranger(index);
       CHECK(test::clsact_programs(index, true) == 2);
@@ -208,6 +201,23 @@ TEST_CASE("clsact serves as well, beside strangers' filters, and leaves nothing"
     }
     REQUIRE(node->detach());
     CHECK_FALSE(test::has_clsact(index));
+  });
+}
+
+TEST_CASE("the next process changes over from clsact to tcx where the kernel has it", "[needs-tcx]") {
+  test::with_node([](EnforcedNode& node) {
+    node.options.attach = AttachBy::clsact;
+    node.start();
+    routed_pod("pod0", "10.0.0.5");
+    const std::uint32_t index = test::index_of("pod0");
+    REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
+    CHECK(test::clsact_programs(index, true) == 1);
+    node.options.attach = AttachBy::automatic;
+    node.start();
+    REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
+    CHECK(test::clsact_programs(index, true) == 0);
+    CHECK_FALSE(test::has_clsact(index));
+    CHECK(tcx_programs(index, true) == kFrom);
   });
 }
 
@@ -226,8 +236,8 @@ TEST_CASE("a bridge's port is found once the bridge has learnt it, and the kerne
       REQUIRE(node->links_changed());
     }
     CHECK(node.devices("shop/web") == Names{"pod0"});
-    CHECK(tcx_programs(test::index_of("pod0"), true) == kFrom);
-    CHECK(tcx_programs(test::index_of("br0"), false) == kLeave);
+    CHECK(attached_programs(test::index_of("pod0"), true) == kFrom);
+    CHECK(attached_programs(test::index_of("br0"), false) == kLeave);
     const auto bridge = node.element("br0");
     REQUIRE(bridge);
     CHECK(bridge->flags == POLICY_BRIDGE);
@@ -239,7 +249,7 @@ TEST_CASE("named interfaces are closed as soon as they are there, also before th
     node.options.interfaces = {"cali*"};
     routed_pod("cali1", "10.0.0.5");
     node.start();
-    CHECK(tcx_programs(test::index_of("cali1"), true) == kFrom);
+    CHECK(attached_programs(test::index_of("cali1"), true) == kFrom);
     REQUIRE(node.element("cali1"));
     CHECK(node.element("cali1")->flags == (POLICY_POD | POLICY_CLOSED));
     REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
@@ -262,8 +272,8 @@ TEST_CASE("a device whose pod went is closed or let go, as options say") {
     routed_pod("pod1", "10.0.0.6");
     REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"}), node.pod("shop/db", {"10.0.0.6"})}));
     REQUIRE(node.publish({node.pod("shop/db", {"10.0.0.6"})}));
-    CHECK(tcx_programs(test::index_of("pod0"), true) == (detached ? Names{} : kFrom));
-    CHECK(tcx_programs(test::index_of("pod0"), false) == (detached ? kLeave : kTo));
+    CHECK(attached_programs(test::index_of("pod0"), true) == (detached ? Names{} : kFrom));
+    CHECK(attached_programs(test::index_of("pod0"), false) == (detached ? kLeave : kTo));
     CHECK(node.element("pod0").has_value() == !detached);
     if (detached) return;
     CHECK(node.element("pod0")->flags == (POLICY_POD | POLICY_CLOSED));
@@ -292,8 +302,8 @@ TEST_CASE("HostPolicy is for uplinks, or for the devices that it names") {
     host.host_interfaces = {"wan?"};
     REQUIRE(node.publish({host}));
     CHECK(node.devices("host") == Names{"wan0"});
-    CHECK(tcx_programs(test::index_of("wan0"), true) == kEnter);
-    CHECK(tcx_programs(test::index_of("wan0"), false) == kLeave);
+    CHECK(attached_programs(test::index_of("wan0"), true) == kEnter);
+    CHECK(attached_programs(test::index_of("wan0"), false) == kLeave);
     CHECK(node.element("wan0")->flags == POLICY_HOST);
     CHECK(node.element("wan0")->id == 0);
     CHECK(node.owns("192.0.2.7"));

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,9 +26,17 @@ struct LinkState {
   bool operator==(const LinkState&) const = default;
 };
 
-// By the name of the pin.
+// By the name of the pin. A filter of clsact is named as the pin would be; it has no link.
 std::map<std::string, LinkState> links(const EnforcedNode& node) {
   std::map<std::string, LinkState> out;
+  const std::unique_ptr<struct if_nameindex, decltype(&::if_freenameindex)> devices(::if_nameindex(),
+                                                                                    &::if_freenameindex);
+  for (const auto* each = devices.get(); each->if_index != 0; ++each) {
+    for (const bool ingress : {true, false}) {
+      for (const std::uint32_t program : test::clsact_ids(each->if_index, ingress))
+        out[std::to_string(each->if_index) + (ingress ? "-in" : "-out")] = {0, program};
+    }
+  }
   for (const std::string& name : node.pinned_links()) {
     const int fd = bpf_obj_get(node.pin("links/" + name).c_str());
     REQUIRE(fd >= 0);
@@ -140,10 +149,9 @@ std::uint32_t endpoints_map_of(std::uint32_t program) {
 
 // The set by which a device's attached program judges; 0: no program or no element.
 std::uint32_t set_in_force(std::uint32_t ifindex, bool ingress) {
-  __u32 id = 0, count = 1, flags = 0;
-  const auto type = static_cast<bpf_attach_type>(ingress ? 46 : 47);
-  if (bpf_prog_query(static_cast<int>(ifindex), type, 0, &flags, &id, &count) != 0 || count != 1) return 0;
-  const UniqueFd map(bpf_map_get_fd_by_id(endpoints_map_of(id)));
+  const std::vector<std::uint32_t> programs = test::attached_ids(ifindex, ingress);
+  if (programs.size() != 1) return 0;
+  const UniqueFd map(bpf_map_get_fd_by_id(endpoints_map_of(programs[0])));
   policy_endpoint element{};
   if (bpf_map_lookup_elem(map.get(), &ifindex, &element) != 0) return 0;
   return ingress ? element.egress_set : element.ingress_set;
@@ -298,7 +306,7 @@ TEST_CASE(
       in_force.clear();
     }
     CHECK(seen == std::set<bool>{false, true});
-    CHECK(node.pinned_links().size() == 7);  // two of each pod, one of each peer, the cgroup
+    CHECK(links(node).size() == 7);  // two of each pod, one of each peer, the cgroup
   });
   CHECK(test::settled_objects(before) == before);
 }
@@ -318,8 +326,8 @@ TEST_CASE("detach leaves nothing in the kernel, and works without an agent too")
       node.stop();
     }
     CHECK_FALSE(std::filesystem::exists(node.options.pins));
-    CHECK(test::tcx_programs(test::index_of("pod0"), true).empty());
-    CHECK(test::tcx_programs(test::index_of("pod0-peer"), false).empty());
+    CHECK(test::attached_programs(test::index_of("pod0"), true).empty());
+    CHECK(test::attached_programs(test::index_of("pod0-peer"), false).empty());
   });
   CHECK(test::settled_objects(before) == before);
 }
@@ -352,7 +360,7 @@ TEST_CASE("a thousand updates of plans and devices leak no map, program, link or
       INFO(maps[i].name);
       CHECK(now[i].used == maps[i].used);
     }
-    CHECK(node.pinned_links().size() == 7);
+    CHECK(links(node).size() == 7);
   });
   CHECK(test::settled_objects(before) == before);
 }

@@ -169,6 +169,17 @@ inline std::vector<std::uint32_t> clsact_ids(std::uint32_t ifindex, bool ingress
   return out;
 }
 inline std::size_t clsact_programs(std::uint32_t ifindex, bool ingress) { return clsact_ids(ifindex, ingress).size(); }
+
+// What packets of a device meet, in that order: tcx where the kernel has it, and the filters of clsact.
+inline std::vector<std::uint32_t> attached_ids(std::uint32_t ifindex, bool ingress) {
+  std::vector<std::uint32_t> out = tcx_ids(ifindex, ingress);
+  const std::vector<std::uint32_t> filters = clsact_ids(ifindex, ingress);
+  out.insert(out.end(), filters.begin(), filters.end());
+  return out;
+}
+inline std::vector<std::string> attached_programs(std::uint32_t ifindex, bool ingress) {
+  return names_of(attached_ids(ifindex, ingress));
+}
 inline std::uint32_t clsact_program(std::uint32_t ifindex, bool ingress) { return clsact_ids(ifindex, ingress).at(0); }
 
 // Another agent's filter, on the ingress of a device that has clsact.

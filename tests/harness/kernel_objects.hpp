@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -104,17 +105,33 @@ inline std::string program_name(std::uint32_t id) {
   return fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 ? &info.name[0] : "";
 }
 
-// The programs of tcx on a device, in their order. The kernel keeps 15 characters of a name.
-inline std::vector<std::string> tcx_programs(std::uint32_t ifindex, bool ingress) {
-  constexpr int kTcxIngress = 46, kTcxEgress = 47;
+constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46), kTcxEgress = static_cast<bpf_attach_type>(47);
+
+// A kernel without tcx (before 6.6) does not know the type.
+inline bool has_tcx() {
+  __u32 count = 0, flags = 0;
+  return bpf_prog_query(1, kTcxIngress, 0, &flags, nullptr, &count) != -EINVAL;
+}
+
+// The programs of tcx on a device, in their order.
+inline std::vector<std::uint32_t> tcx_ids(std::uint32_t ifindex, bool ingress) {
   std::vector<__u32> ids(16);
   __u32 count = static_cast<__u32>(ids.size()), flags = 0;
-  const auto type = static_cast<bpf_attach_type>(ingress ? kTcxIngress : kTcxEgress);
+  const bpf_attach_type type = ingress ? kTcxIngress : kTcxEgress;
   if (bpf_prog_query(static_cast<int>(ifindex), type, 0, &flags, ids.data(), &count) != 0) return {};
+  ids.resize(count);
+  return ids;
+}
+
+// The kernel keeps 15 characters of a name.
+inline std::vector<std::string> names_of(const std::vector<std::uint32_t>& programs) {
   std::vector<std::string> out;
-  for (__u32 i = 0; i < count; ++i)
-    out.push_back(program_name(ids[i]));
+  for (const std::uint32_t id : programs)
+    out.push_back(program_name(id));
   return out;
+}
+inline std::vector<std::string> tcx_programs(std::uint32_t ifindex, bool ingress) {
+  return names_of(tcx_ids(ifindex, ingress));
 }
 
 // A program that does nothing, to be there before ours.

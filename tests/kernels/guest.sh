@@ -2,7 +2,7 @@
 # shellcheck shell=dash
 # The first process of an emulated machine (./dev test --kernels): modules, file systems, the tests, off. People read
 # the console; ./dev reads lines of words divided by tabs from the second serial line.
-export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root
+export PATH=/tools:/bin HOME=/root
 /bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /var/lib /etc
 /bin/busybox --install -s /bin
 mount -t proc proc /proc
