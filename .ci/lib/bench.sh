@@ -11,7 +11,7 @@ command_bench() {
     esac
     shift
   done
-  need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}"
+  need_packages "${BUILD_PACKAGES[@]}" "${TEST_PACKAGES[@]}" "${BENCH_PACKAGES[@]}"
   build release
   build test
   [[ ${#names[@]} -gt 0 ]] || mapfile -t names < <(cd tests/bench && printf '%s\n' *.sh | sed 's/\.sh$//')

@@ -8,6 +8,7 @@
     libzstd-dev libcrypt-dev clang llvm)
   TEST_PACKAGES=(catch2 iproute2 procps curl openssl jq lshw mount iperf3)
   KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
+  BENCH_PACKAGES=(iperf3 nftables iptables ipset)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
   FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 }

@@ -1,0 +1,111 @@
+// From a renamed file to what the kernel enforces: the real agent seen from outside. One label change after another is
+// written into its directory, and the pinned maps are watched until they say so.
+//   policy_latency write DIRECTORY namespace|object PODS POLICIES LOCAL     a cluster, a file for each namespace or
+//   object policy_latency change DIRECTORY namespace|object PINS CHANGES LOCAL     measures; PINS is the agent's
+//   policy.pin_dir
+#include <bpf/bpf.h>
+
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/base/address.hpp"
+#include "agent/base/fd.hpp"
+#include "agent/base/text.hpp"
+#include "ebpf/abi/policy.h"
+#include "ebpf/enforcement/encode.hpp"
+#include "tests/bench/policy_cluster.hpp"
+#include "tests/bench/rows.hpp"
+
+namespace {
+
+using namespace omnitide;
+using namespace std::chrono_literals;
+
+constexpr auto kLongest = 5s;
+constexpr auto kPause = 30ms;  // so that each change meets an agent that has settled the one before
+
+unsigned number(const std::string& text) {
+  const auto value = parse_number<unsigned>(text);
+  if (!value) throw std::invalid_argument(text + " is no number");
+  return *value;
+}
+
+UniqueFd pinned(const std::string& folder, const std::string& map) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const int fd = bpf_obj_get((entry.path() / map).c_str());
+    if (fd >= 0) return UniqueFd(fd);
+  }
+  throw std::runtime_error("no map " + map + " is pinned below " + folder);
+}
+
+std::uint32_t identity(int addresses, unsigned pod) {
+  const policy_address key = enforcement::encode(*parse_address(bench::pod_address(pod)));
+  policy_location value{};
+  return bpf_map_lookup_elem(addresses, &key, &value) == 0 ? value.identity : 0;
+}
+
+void change(const std::string& directory, bool single, const std::string& pins, unsigned count, unsigned local) {
+  bench::Cluster cluster;
+  cluster.local = local;
+  const UniqueFd addresses = pinned(pins, "addresses"), publication = pinned(pins, "publication");
+  const auto sequence = [&publication] {
+    const std::uint32_t zero = 0;
+    policy_publication now{};
+    if (bpf_map_lookup_elem(publication.get(), &zero, &now) != 0)
+      throw std::runtime_error("publication is not readable");
+    return now.sequence;
+  };
+  std::vector<double> times;
+  for (unsigned i = 0; i < count; ++i) {
+    const unsigned pod = i * 7 % cluster.pods, team = pod % cluster.namespaces;
+    const bool moved = i / cluster.pods % 2 == 0;
+    const std::string text =
+        single ? bench::pod_text(cluster, pod, moved) : bench::team_text(cluster, team, moved ? pod : ~0U);
+    const std::string name = single ? fmt::format("pod-{}.yaml", pod) : fmt::format("team-{}.yaml", team);
+    const std::uint32_t before = identity(addresses.get(), pod);
+    const std::string draft = directory + "/.draft";
+    bench::write_text(draft, text);
+    const auto begin = std::chrono::steady_clock::now();
+    std::filesystem::rename(draft, directory + "/" + name);
+    // The address has its new identity, and the publication is over: all endpoints see it.
+    while (identity(addresses.get(), pod) == before || sequence() % 2 != 0)
+      if (std::chrono::steady_clock::now() - begin > kLongest) throw std::runtime_error("the change is not enforced");
+    times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
+    std::this_thread::sleep_for(kPause);
+  }
+  const std::string what =
+      fmt::format("a label, file renamed to enforced, a file for each {}", single ? "object" : "namespace");
+  bench::print(what, times);
+  bench::row(what + ", p50", fmt::format("{:.2f} ms", bench::percentile(times, 50)));
+  bench::row("  p99", fmt::format("{:.2f} ms", bench::percentile(times, 99)));
+}
+
+int run(const std::vector<std::string>& words) {
+  if (words.size() != 6 || (words[0] != "write" && words[0] != "change"))
+    throw std::invalid_argument("see the head of policy_latency.cpp");
+  const bool single = words[2] == "object";
+  if (words[0] == "change") {
+    change(words[1], single, words[3], number(words[4]), number(words[5]));
+    return 0;
+  }
+  bench::Cluster cluster;
+  cluster.pods = number(words[3]);
+  cluster.policies = number(words[4]);
+  cluster.local = number(words[5]);
+  bench::write_files(cluster, words[1], single);
+  return 0;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    return run({arguments + 1, arguments + count});
+  } catch (const std::exception& problem) {
+    fmt::print(stderr, "policy_latency: {}\n", problem.what());
+    return 1;
+  }
+}
