@@ -89,23 +89,31 @@ class Bench {
   }
 
   // The pod's application becomes another one, or the first again. What the kernel says it is must change.
-  policy::Changes label(unsigned i) {
-    const unsigned pod = i * 7 % cluster_.pods;
-    const std::string address = bench::pod_address(pod);
-    const auto now = node_.find<policy_location>("addresses", enforcement::encode(*parse_address(address)));
+  policy::Changes label(unsigned pod) {
     if (!last_address_.empty() && identity(last_address_) == last_identity_)
       throw std::logic_error("the kernel does not know the change");
-    last_address_ = address;
-    last_identity_ = now ? now->identity : 0;
+    last_address_ = bench::pod_address(pod);
+    last_identity_ = identity(last_address_);
     moved_.resize(cluster_.pods);
     moved_[pod] = !moved_[pod];
     return objects(bench::pod_text(cluster_, pod, moved_[pod]));
   }
 
-  // A policy more, and one less.
+  // A policy more, and one less; each with another port, for a pod of this node.
   policy::Changes policy(unsigned i) {
-    const unsigned number = cluster_.policies + i / 2 % cluster_.policies;
-    policy::Changes out = objects(bench::policy_text(cluster_, number));
+    const unsigned pod = i / 2 % cluster_.local;
+    policy::Changes out = objects(fmt::format(R"(
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {{name: more, namespace: team-{0}}}
+spec:
+  podSelector: {{matchLabels: {{app: app-{1}}}}}
+  ingress:
+  - from: [{{podSelector: {{matchLabels: {{app: app-{2}}}}}}}]
+    ports: [{{port: {3}}}]
+)",
+                                              pod % cluster_.namespaces, pod / cluster_.namespaces % 10,
+                                              (pod / cluster_.namespaces + 5) % 10, 9000 + i / 2));
     if (i % 2 == 0) return out;
     out.removals = {policy::key_of(*out.upserts.front())};
     out.upserts.clear();
@@ -165,9 +173,11 @@ void change_by_change(const Cluster& cluster, unsigned count) {
       if (!times.settle.empty())
         bench::row("  settling afterwards, p99", fmt::format("{:.2f} ms", bench::percentile(times.settle, 99)));
     };
-    const auto label = [&bench](unsigned i) { return bench.label(i); };
+    const auto label = [&](unsigned i) { return bench.label(i * 7 % cluster.pods); };
     report("a pod's label", bench.changes(count, true, label));
     report("a pod's label, one behind the other", bench.changes(count, false, label));
+    report("the same pod's label, one behind the other",
+           bench.changes(std::min(count, 200U), false, [&](unsigned) { return bench.label(3); }));
     need(node->settle());
     report("a policy more or less", bench.changes(count, true, [&bench](unsigned i) { return bench.policy(i); }));
   });

@@ -9,7 +9,7 @@ namespace omnitide::bench {
 
 namespace {
 
-constexpr unsigned kApplications = 50;
+constexpr unsigned kApplications = 10;
 constexpr unsigned kNone = ~0U;
 
 std::string team(const Cluster& cluster, unsigned i) { return fmt::format("team-{}", i % cluster.namespaces); }
@@ -46,10 +46,10 @@ apiVersion: v1
 kind: Pod
 metadata:
   creationTimestamp: "2025-11-03T08:15:00Z"
-  generateName: web-{0:x}-
+  generateName: web-c{0:x}-
   labels:
     app: {1}
-    pod-template-hash: {2:08x}
+    pod-template-hash: c{2:07x}
   name: web-{0}
   namespace: {3}
   ownerReferences:
@@ -110,9 +110,10 @@ metadata:
 spec:
 )",
                                 i, team(cluster, i));
-  if (i % 10 == 0) return out + "  podSelector: {}\n  policyTypes:\n  - Ingress\n";
+  const unsigned sort = (i + i / cluster.namespaces) % 10;
+  if (sort == 0) return out + "  podSelector: {}\n  policyTypes:\n  - Ingress\n";
   out += fmt::format("  podSelector:\n    matchLabels:\n      app: {}\n", application(cluster, i));
-  if (i % 10 == 1) {
+  if (sort == 1) {
     return out + R"(  egress:
   - ports:
     - port: 8080
@@ -129,12 +130,12 @@ spec:
   }
   out += "  ingress:\n  - from:\n    - podSelector:\n        matchLabels:\n";
   out += fmt::format("          app: {}\n", application(cluster, i + cluster.namespaces));
-  if (i % 2 == 1) {
+  if (sort % 2 == 1) {
     out += fmt::format("      namespaceSelector:\n        matchLabels:\n          kubernetes.io/metadata.name: {}\n",
                        team(cluster, i + 1));
   }
   return out + fmt::format("    ports:\n    - port: {}\n      protocol: TCP\n  policyTypes:\n  - Ingress\n",
-                           i % 3 == 0 ? "http" : "8080");
+                           sort % 3 == 0 ? "http" : "8080");
 }
 
 std::string whole_text(const Cluster& cluster) {

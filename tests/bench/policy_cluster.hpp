@@ -10,7 +10,7 @@ struct Cluster {
   unsigned local = 100;  // the first pods are on the node "here", the others on "there"
 };
 
-// Documents of YAML, each with its "---" in front. Pod i is team-(i % namespaces)/web-i, its application one of 50;
+// Documents of YAML, each with its "---" in front. Pod i is team-(i % namespaces)/web-i, its application one of 10;
 // `moved` gives it the next application.
 [[nodiscard]] std::string namespace_text(const Cluster& cluster, unsigned i);
 [[nodiscard]] std::string pod_text(const Cluster& cluster, unsigned i, bool moved = false);
