@@ -62,8 +62,8 @@ start_policy_agent() {
     printf 'node: {name: here}\npaths: {state_dir: %s/state, run_dir: %s/run}\n' "$home" "$home"
     printf 'http: {enabled: false}\ndiscovery: {enabled: false}\n'
     printf 'policy:\n  mode: enforce\n  directory: %s/policy\n  pin_dir: %s/bpf/%s\n' "$home" "$scratch" "$2"
-    printf '  cgroup_root: %s/%s\n  limits:\n    connection_rate: 10000000\n' "$cgroup" "$2"
-    for limit in "${@:3}"; do printf '    %s: %s\n' "${limit%=*}" "${limit#*=}"; done
+    printf '  cgroup_root: %s/%s\n  limits.connection_rate: 10000000\n' "$cgroup" "$2"
+    for limit in "${@:3}"; do printf '  limits.%s: %s\n' "${limit%=*}" "${limit#*=}"; done
   } >"$home/agent.yaml"
   nsenter --net="/run/netns/$1" "$AGENT" run --config-dir "$home/none" --config "$home/agent.yaml" >"$home/log" 2>&1 &
   agent_pid=$!

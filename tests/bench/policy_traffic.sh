@@ -8,8 +8,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/policy_node.bash"
 need iperf3 nft iptables ipset taskset chrt ss
 enter_namespaces "$@"
-scales=(1 100 1000 10000) rounds=5 seconds=0.5
-if [[ "${1:-}" == --quick ]]; then scales=(1 10000) rounds=1 seconds=0.3; fi
+scales=(1 100 1000 10000) rounds=9 seconds=0.3
+if [[ "${1:-}" == --quick ]]; then scales=(1 10000) rounds=2 seconds=0.2; fi
 load="$TEST_BIN/traffic_load"
 [[ -x "$load" ]] || die "$load is not built"
 readonly CLIENT=10.1.0.2 SERVER=10.1.0.3 PORT=5201
