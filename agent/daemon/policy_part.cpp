@@ -27,23 +27,34 @@ constexpr std::size_t kFlowsKept = 2048, kFlowsATime = 512;
 constexpr auto kLongestTurn = 120s;
 constexpr auto kFlowPause = 20ms;  // events gather meanwhile
 constexpr auto kRetryAfter = 5s;   // after a failed publication
+// Settling takes a grace period of the kernel, for which the next change would have to wait: it is put off while
+// changes come one behind the other, but not for ever.
+constexpr std::chrono::milliseconds kSettleAfter = 200ms, kSettleLatest = 2s;
 constexpr auto kSearchEvery = 1s;  // while a pod's device is not known
 constexpr auto kCountersAge = 5s;
 constexpr auto kDirectoryRetry = 2s;  // while there is none to watch
 constexpr std::uint32_t kFileEvents =
     IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
 
-// Whether the watched folder itself went away. inotify(7): events of varying length, a mask each.
-bool is_gone(std::string_view events) {
-  bool gone = false;
+struct DirectoryEvents {
+  bool gone = false;   // the watched folder itself went away
+  bool files = false;  // something that may be a policy file changed, or where a link leads to
+};
+
+// inotify(7): events of varying length, a mask and perhaps a name each. A name with one dot in front is a draft, which
+// is about to get its real name; those with two lead the links of a mounted ConfigMap.
+DirectoryEvents parse_events(std::string_view events) {
+  DirectoryEvents out;
   while (events.size() >= sizeof(inotify_event)) {
     std::uint32_t mask = 0, length = 0;
     std::memcpy(&mask, events.data() + offsetof(inotify_event, mask), sizeof mask);
     std::memcpy(&length, events.data() + offsetof(inotify_event, len), sizeof length);
-    gone = gone || (mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+    const std::string_view name = events.substr(sizeof(inotify_event), length);
+    out.gone = out.gone || (mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+    out.files = out.files || !name.starts_with('.') || name.starts_with("..");
     events.remove_prefix(std::min(events.size(), sizeof(inotify_event) + length));
   }
-  return gone;
+  return out;
 }
 
 }  // namespace
@@ -165,10 +176,11 @@ asio::awaitable<bool> PolicyPart::one_turn() {
     on_change_();
     co_return false;
   }
+  const bool published = done->report.enforcement.publications != report_.enforcement.publications;
   report_ = std::move(done->report);
   keep(std::move(done->flows));
   ++turns_done_;
-  plan_next();
+  plan_next(work, published);
   for (const auto& pause : pauses_)
     pause->cancel();
   if (work.any()) on_change_();
@@ -176,25 +188,44 @@ asio::awaitable<bool> PolicyPart::one_turn() {
 }
 
 // What nobody will tell of: a failed publication, a pod whose device is not known yet, a file that is being written.
-void PolicyPart::plan_next() {
-  if (report_.enforcement.unsettled && !wanted_.any()) wanted_.settle = true;
+// Other turns, of which there are many while flows come in, put none of it off.
+void PolicyPart::plan_next(const PolicyWork& done, bool published) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto again = [now](std::optional<SteadyTime>& due, bool needed, bool tried, SteadyTime::duration after) {
+    if (!needed) due.reset();
+    if (needed && (tried || !due)) due = now + after;
+  };
   const bool pending =
       std::ranges::any_of(report_.enforcement.endpoints, [](const auto& each) { return !each.pending.empty(); });
-  std::chrono::milliseconds after = 1h;
-  if (!report_.failure.empty()) after = kRetryAfter;
-  if (pending) after = std::min<std::chrono::milliseconds>(after, kSearchEvery);
-  if (report_.again_after) after = std::min(after, *report_.again_after);
-  if (after == 1h) return;
-  next_.expires_after(after);
-  next_.async_wait([this, pending](const boost::system::error_code& error) {
-    if (error || stopping_) return;
-    want([this, pending](PolicyWork& work) {
-      work.retry = !report_.failure.empty();
-      work.directory = report_.again_after.has_value();
-      work.search = work.links = pending;
-      if (!work.any()) work.settle = report_.enforcement.unsettled;
-    });
+  const bool unsettled = report_.enforcement.unsettled;
+  again(due_.retry, !report_.failure.empty(), done.retry || done.directory || done.desired, kRetryAfter);
+  again(due_.search, pending, done.search, kSearchEvery);
+  again(due_.reread, report_.again_after.has_value(), done.directory, report_.again_after.value_or(0ms));
+  again(due_.latest_settling, unsettled, done.settle, kSettleLatest);
+  again(due_.settle, unsettled, done.settle || published, kSettleAfter);
+  if (unsettled) due_.settle = std::min(*due_.settle, *due_.latest_settling);
+
+  std::optional<SteadyTime> first;
+  for (const std::optional<SteadyTime>& due : {due_.retry, due_.search, due_.reread, due_.settle})
+    if (due) first = first ? std::min(*first, *due) : *due;
+  next_.cancel();
+  if (!first) return;
+  next_.expires_at(*first);
+  next_.async_wait([this](const boost::system::error_code& error) {
+    if (!error && !stopping_) want([this](PolicyWork& work) { add_due(work); });
   });
+}
+
+// What others wanted meanwhile stays wanted.
+void PolicyPart::add_due(PolicyWork& work) const {
+  const auto is_due = [now = std::chrono::steady_clock::now()](const std::optional<SteadyTime>& due) {
+    return due && *due <= now;
+  };
+  work.retry |= is_due(due_.retry);
+  work.search |= is_due(due_.search);
+  work.links |= is_due(due_.search);
+  work.directory |= is_due(due_.reread);
+  work.settle |= is_due(due_.settle);
 }
 
 // Waits until the descriptor is readable, tells, and waits for the turn that reads it before it looks again.
@@ -243,8 +274,9 @@ asio::awaitable<void> PolicyPart::watch_directory() {
       std::array<char, 4096> buffer{};
       const auto [error, size] = co_await descriptor->async_read_some(asio::buffer(buffer), kTuple);
       if (error) break;
-      gone = is_gone(std::string_view(buffer.data(), size));
-      want([](PolicyWork& work) { work.directory = true; });
+      const DirectoryEvents events = parse_events(std::string_view(buffer.data(), size));
+      gone = events.gone;
+      if (events.files) want([](PolicyWork& work) { work.directory = true; });
     }
     std::erase(descriptors_, descriptor);
   }

@@ -9,6 +9,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,7 +60,8 @@ class PolicyPart {
                                                    std::chrono::milliseconds pause);
   void spawn(boost::asio::awaitable<void> work);
   void want(const std::function<void(PolicyWork&)>& change);
-  void plan_next();
+  void plan_next(const PolicyWork& done, bool published);
+  void add_due(PolicyWork& work) const;
   void keep(std::vector<NamedFlow> flows);
   [[nodiscard]] Waited judge_wait() const;
 
@@ -74,6 +76,9 @@ class PolicyPart {
   registration::DesiredRef desired_;
   std::string failed_;
   std::uint64_t turns_begun_ = 0, turns_done_ = 0;
+  struct {
+    std::optional<SteadyTime> retry, search, reread, settle, latest_settling;
+  } due_;
   std::deque<std::shared_ptr<const NamedFlow>> flows_;
   std::uint64_t flow_number_ = 0;  // of the last one
   boost::asio::steady_timer wake_, next_;
