@@ -140,22 +140,22 @@ class Loader {
                      "put its keys below it, indented by two spaces"});
       return;
     }
-    for (const Entry& entry : section.value.entries)
-      read_entry(origin, section.key + "." + entry.key, entry);
+    read_keys(origin, section.key, section.value);
   }
 
-  void read_entry(const Origin& origin, const std::string& path, const Entry& entry) {
-    if (full_) return;
-    const Key* key = find_key(path);
-    const bool group =
-        std::ranges::any_of(keys(), [&path](const Key& each) { return each.path.starts_with(path + "."); });
-    if (key != nullptr) {
-      take(*key, entry.value, {Layer::file, origin.name, entry.line});
-    } else if (group && entry.value.kind == Value::Kind::map) {  // policy.limits
-      for (const Entry& inner : entry.value.entries)
-        read_entry(origin, path + "." + inner.key, inner);
-    } else {
-      fault(origin, {entry.line, printable(path, 200), "is not a known key", unknown_key_hint(path)});
+  // `limits.rules: 8` and `limits: {rules: 8}` are the same.
+  void read_keys(const Origin& origin, const std::string& above, const Value& map) {
+    for (const Entry& entry : map.entries) {
+      const std::string path = above + "." + entry.key;
+      const Key* key = find_key(path);
+      if (key != nullptr) {
+        take(*key, entry.value, {Layer::file, origin.name, entry.line});
+      } else if (entry.value.kind == Value::Kind::map && is_group(path)) {
+        read_keys(origin, path, entry.value);
+      } else {
+        fault(origin, {entry.line, printable(path, 200), "is not a known key", unknown_key_hint(path)});
+      }
+      if (full_) return;
     }
   }
 

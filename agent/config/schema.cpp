@@ -29,7 +29,7 @@ constexpr std::array<Section, 9> kSections{{
     {"log", "What is logged, and how."},
 }};
 
-std::string_view leaf_of(std::string_view path) { return path.substr(path.rfind('.') + 1); }
+std::string_view leaf_of(std::string_view path) { return path.substr(path.find('.') + 1); }
 std::string_view section_of(std::string_view path) { return path.substr(0, path.find('.')); }
 
 }  // namespace
@@ -40,6 +40,12 @@ const Key* find_key(std::string_view path) {
 }
 
 bool is_section(std::string_view path) { return std::ranges::find(kSections, path, &Section::name) != kSections.end(); }
+
+bool is_group(std::string_view path) {
+  return std::ranges::any_of(keys(), [path](const Key& key) {
+    return key.path.size() > path.size() && key.path.starts_with(path) && key.path[path.size()] == '.';
+  });
+}
 
 std::string_view section_help(std::string_view section) {
   const auto found = std::ranges::find(kSections, section, &Section::name);

@@ -27,6 +27,7 @@ struct Key {
 [[nodiscard]] std::span<const Key> keys();
 [[nodiscard]] const Key* find_key(std::string_view path);  // null when there is none
 [[nodiscard]] bool is_section(std::string_view path);      // "discovery"
+[[nodiscard]] bool is_group(std::string_view path);        // "policy.limits"
 [[nodiscard]] std::string_view section_help(std::string_view section);
 [[nodiscard]] std::string environment_name(const Key& key);  // "OMNITIDE_DISCOVERY_REFRESH_INTERVAL"
 [[nodiscard]] std::string default_text(const Key& key);      // YAML

@@ -296,6 +296,17 @@ TEST_CASE("only variables with the prefix are taken from the environment") {
         std::vector<std::pair<std::string, std::string>>{{"OMNITIDE_A", ""}, {"OMNITIDE_B", "2=3"}});
 }
 
+TEST_CASE("keys of a group are below it or have its name in front") {
+  Folder folder;
+  folder.write("agent.yaml", "policy:\n  limits:\n    rules: 12\n    cidr: 70\n  limits.deny: 99\n");
+  const Loaded loaded = load(folder.options());
+  CHECK(loaded.config.policy.limits.rules == 12);
+  CHECK(loaded.config.policy.limits.deny == 99);
+  CHECK(texts(loaded, folder) ==
+        std::vector<std::string>{
+            "agent.yaml:4: policy.limits.cidr: is not a known key (did you mean policy.limits.cidrs?)"});
+}
+
 TEST_CASE("valid values survive beside faults") {
   Folder folder;
   folder.write("agent.yaml", "paths: {run_dir: /run/here}\nhttp: {listen: 1}\n");
