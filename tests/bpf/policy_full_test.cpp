@@ -72,7 +72,7 @@ TEST_CASE("with a full table of connections new ones are judged as ever, and tho
     Pods pods({{"connections", 256}}, {{"coarse_clock", 0}, {"connection_interval_ns", 0}});
     for (unsigned client = 1000; client < 1050; ++client)
       pods.connection(client);
-    for (unsigned client = 2000; client < 6000; ++client)
+    for (unsigned client = 2000; client < 3500; ++client)
       REQUIRE(pods.opens(pods.flooder, kFlooderAddress, client).verdict == kPass);
     unsigned forgotten = 0;
     for (unsigned client = 1000; client < 1050; ++client) {
@@ -99,14 +99,14 @@ TEST_CASE("a pod that floods gets its budget of connections and takes no other p
     for (unsigned client = 1000; client < 1050; ++client)
       pods.connection(client);
     unsigned opened = 0, refused = 0;
-    for (unsigned client = 2000; client < 8000; ++client) {
+    for (unsigned client = 2000; client < 4500; ++client) {
       const Sent sent = pods.opens(pods.flooder, kFlooderAddress, client);
       opened += sent.verdict == kPass ? 1U : 0U;
       refused += sent.verdict == kDrop && sent.reason == POLICY_REASON_CONNECTION_LIMIT ? 1U : 0U;
     }
     CHECK(opened >= 90);
     CHECK(opened < 200);
-    CHECK(opened + refused == 6000);
+    CHECK(opened + refused == 2500);
     for (unsigned client = 1000; client < 1050; ++client)
       CHECK(pods.remembers(client));
     pods.connection(1050);  // the other pod's budget is its own
@@ -129,7 +129,7 @@ TEST_CASE("with a full table of translations a connection through a Service is j
     REQUIRE(translated(pods.server, kServerAddress, 900, "S"));
     const Bytes reply = tcp4("10.96.0.1", 443, kServerAddress, 900, "A");
     REQUIRE(pods.to(pods.server, reply).reason == POLICY_REASON_CONNECTION);
-    for (unsigned client = 2000; client < 4000; ++client)
+    for (unsigned client = 2000; client < 2800; ++client)
       REQUIRE(translated(pods.flooder, kFlooderAddress, client, "S"));
     pods.pod(pods.server, kServerAddress, 2);  // another policy: what is known is judged again
     (void)pods.to(pods.server, reply);         // may be dropped, and is sent again
@@ -144,21 +144,21 @@ TEST_CASE("with a full table of translations a connection through a Service is j
 
 TEST_CASE("a flood of first fragments neither opens a way for later ones nor keeps others' packets from passing") {
   in_network_namespace([] {
-    Pods pods({{"fragments", 256}}, {{"coarse_clock", 0}, {"connection_interval_ns", 0}});
+    Pods pods({{"fragments", 2048}}, {{"coarse_clock", 0}, {"connection_interval_ns", 0}});
     const auto fragment = [](std::string_view from, std::string_view to, unsigned id, bool first) {
       const Bytes payload = first ? udp(5000, 80, Bytes(24, 'x')) : Bytes(32, 'y');
       return ethernet(
           0x0800, ip4({.source = from, .destination = to, .protocol = 17, .fragment = first ? 0x2000U : 4U, .id = id},
                       payload));
     };
-    for (unsigned id = 0; id < 5000; ++id) {
+    for (unsigned id = 0; id < 2500; ++id) {
       // Of a stranger: dropped, however many.
       REQUIRE(pods.to(pods.flooder, fragment("10.0.0.8", kFlooderAddress, id, true)).verdict == kDrop);
       REQUIRE(pods.to(pods.flooder, fragment("10.0.0.8", kFlooderAddress, id, false)).verdict == kDrop);
       if (id % 50 != 0) continue;
       REQUIRE(pods.to(pods.server, fragment("10.0.0.9", kServerAddress, id, true)).verdict == kPass);
       for (unsigned other = 0; other < 20; ++other)
-        (void)pods.to(pods.flooder, fragment("10.0.0.8", kFlooderAddress, 6000 + id + other, true));
+        (void)pods.to(pods.flooder, fragment("10.0.0.8", kFlooderAddress, 3000 + id + other, true));
       CHECK(pods.to(pods.server, fragment("10.0.0.9", kServerAddress, id, false)).verdict == kPass);
       CHECK(pods.to(pods.server, fragment("10.0.0.9", kServerAddress, id + 1, false)).reason ==
             POLICY_REASON_FRAGMENT_WITHOUT_FIRST);
