@@ -69,7 +69,7 @@ struct Pods : PolicyPath {
 
 TEST_CASE("with a full table of connections new ones are judged as ever, and those pushed out live on") {
   in_network_namespace([] {
-    Pods pods({{"connections", 256}}, {{"coarse_clock", 0}, {"connection_interval_ns", 0}});
+    Pods pods({{"connections", 256}}, {{"connection_interval_ns", 0}});
     for (unsigned client = 1000; client < 1050; ++client)
       pods.connection(client);
     for (unsigned client = 2000; client < 3500; ++client)
@@ -95,7 +95,7 @@ TEST_CASE("a pod that floods gets its budget of connections and takes no other p
   in_network_namespace([] {
     constexpr __u64 kEach = 200'000'000;  // so slow that the flood is over before many more are granted
     Pods pods({{"connections", 1024}},
-              {{"coarse_clock", 0}, {"connection_interval_ns", kEach}, {"connection_burst_ns", kEach * 100}});
+              {{"connection_interval_ns", kEach}, {"connection_burst_ns", kEach * 100}});
     for (unsigned client = 1000; client < 1050; ++client)
       pods.connection(client);
     unsigned opened = 0, refused = 0;
@@ -115,7 +115,7 @@ TEST_CASE("a pod that floods gets its budget of connections and takes no other p
 
 TEST_CASE("with a full table of translations a connection through a Service is judged anew, and goes on") {
   in_network_namespace([] {
-    Pods pods({{"translations", 256}}, {{"coarse_clock", 0}, {"connection_interval_ns", 0}});
+    Pods pods({{"translations", 256}}, {{"connection_interval_ns", 0}});
     const auto translated = [&](unsigned device, std::string_view own, unsigned client, std::string_view flags) {
       const Sent sent = pods.from(device, tcp4(own, client, "10.96.0.1", 443, flags));
       const bool waits = sent.reason == POLICY_REASON_DEFERRED;
@@ -144,7 +144,7 @@ TEST_CASE("with a full table of translations a connection through a Service is j
 
 TEST_CASE("a flood of first fragments neither opens a way for later ones nor keeps others' packets from passing") {
   in_network_namespace([] {
-    Pods pods({{"fragments", 2048}}, {{"coarse_clock", 0}, {"connection_interval_ns", 0}});
+    Pods pods({{"fragments", 2048}}, {{"connection_interval_ns", 0}});
     const auto fragment = [](std::string_view from, std::string_view to, unsigned id, bool first) {
       const Bytes payload = first ? udp(5000, 80, Bytes(24, 'x')) : Bytes(32, 'y');
       return ethernet(

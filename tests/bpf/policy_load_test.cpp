@@ -29,7 +29,6 @@ Object open_policy() {
   const auto bytes = ebpf::policy_object();
   Object object(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
   REQUIRE(object);
-  test::change_setting(object.get(), "coarse_clock", test::has_coarse_clock() ? 1 : 0);
   return object;
 }
 

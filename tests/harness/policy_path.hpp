@@ -47,11 +47,6 @@ inline int tell_warnings(libbpf_print_level level, const char* form, va_list arg
   return fprintf(stderr, "%s", text.c_str() + (text.size() > kMost ? text.size() - kMost : 0));
 }
 
-// Linux 5.11; the programs ask for the exact time without.
-inline bool has_coarse_clock() {
-  return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_ktime_get_coarse_ns, nullptr) == 1;
-}
-
 // Before it is loaded.
 inline void change_setting(bpf_object* object, const std::string& name, __u64 value) {
   const btf* types = bpf_object__btf(object);
@@ -87,7 +82,6 @@ class PolicyPath {
       const auto size = sizes.find(bpf_map__name(map));
       if (size != sizes.end()) bpf_map__set_max_entries(map, size->second);
     }
-    change_setting(object_.get(), "coarse_clock", has_coarse_clock() ? 1 : 0);
     for (const auto& [name, value] : settings)
       change_setting(object_.get(), name, value);
     if (bpf_object__load(object_.get()) != 0) fail("load");
