@@ -175,8 +175,8 @@ void change_by_change(const Cluster& cluster, unsigned count) {
     };
     const auto label = [&](unsigned i) { return bench.label(i * 7 % cluster.pods); };
     report("a pod's label", bench.changes(count, true, label));
-    report("a pod's label, one behind the other", bench.changes(count, false, label));
-    report("the same pod's label, one behind the other",
+    report("a pod's label, in a row", bench.changes(count, false, label));
+    report("the same pod's label, in a row",
            bench.changes(std::min(count, 200U), false, [&](unsigned) { return bench.label(3); }));
     need(node->settle());
     report("a policy more or less", bench.changes(count, true, [&bench](unsigned i) { return bench.policy(i); }));

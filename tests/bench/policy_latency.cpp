@@ -79,9 +79,9 @@ void change(const std::string& directory, bool single, const std::string& pins, 
         .push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
     if (pause) std::this_thread::sleep_for(kPause);
   }
-  const std::string layout = fmt::format("a file for each {}", single ? "object" : "namespace");
-  for (const auto& [how, times] : {std::pair("", &resting), {", one behind the other", &busy}}) {
-    const std::string what = fmt::format("renamed to enforced, {}{}", layout, how);
+  const std::string layout = fmt::format("file to kernel, one per {}", single ? "object" : "namespace");
+  for (const auto& [how, times] : {std::pair("", &resting), {", in a row", &busy}}) {
+    const std::string what = fmt::format("{}{}", layout, how);
     bench::print(what, *times);
     bench::row(what + ", p50", fmt::format("{:.2f} ms", bench::percentile(*times, 50)));
     bench::row("  p99", fmt::format("{:.2f} ms", bench::percentile(*times, 99)));
