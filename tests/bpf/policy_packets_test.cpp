@@ -290,6 +290,25 @@ TEST_CASE("a pod speaks for itself only") {
   CHECK(path.send(kOut, frame6(ip6("fe80::1", "fd00::2", 17, udp(1, 53)))).reason == POLICY_REASON_SPOOFED_SOURCE);
 }
 
+// A bridge learns by its ARP and neighbour discovery whose device it is.
+TEST_CASE("a closed device may say which addresses it has, and nothing else") {
+  Isolated path;
+  policy_endpoint closed{};
+  closed.flags = POLICY_POD | POLICY_CLOSED;
+  closed.epoch = 1;
+  path.endpoint(kPod, closed);
+  const auto discovery = [](unsigned type) {
+    return frame6(ip6("fd00::1", "ff02::1", 58, icmp(type, 0, 0, address_bytes("fd00::1"))));
+  };
+  CHECK(path.send(kOut, arp("10.0.0.1", "10.0.0.254")).reason == POLICY_REASON_NEIGHBOUR);
+  CHECK(path.send(kOut, discovery(136)).reason == POLICY_REASON_NEIGHBOUR);
+  CHECK(path.send(kOut, discovery(135)).reason == POLICY_REASON_NEIGHBOUR);
+  CHECK(path.send(kOut, discovery(134)).reason == POLICY_REASON_SPOOFED_SOURCE);
+  CHECK(path.send(kOut, tcp4("10.0.0.1", 80, "10.0.0.2", 40000, "S")).reason == POLICY_REASON_CLOSED);
+  CHECK(path.send(kOut, tcp6("fd00::1", 80, "fd00::2", 40000, "S")).verdict == kDrop);
+  CHECK(path.send(kIn, tcp4("10.0.0.2", 40000, "10.0.0.1", 80, "S")).reason == POLICY_REASON_CLOSED);
+}
+
 TEST_CASE("the node reaches its own pods, a masqueraded stranger does not") {
   Isolated path;
   const Bytes probe = tcp4("192.0.2.1", 40000, "10.0.0.1", 9000, "S");

@@ -57,7 +57,8 @@ static __always_inline int is_own(const struct policy_endpoint *endpoint, const 
 }
 
 /* Ethernet types and tags, then IP. 0 with `p` filled, POLICY_REASON_NEIGHBOUR, or why the packet is dropped. From a pod,
- * ARP must speak of the pod's own address (RFC 826: sender protocol address at 14). */
+ * ARP must speak of the pod's own address (RFC 826: sender protocol address at 14). Of a closed device no address is
+ * known: without its ARP and neighbour discovery a bridge would never learn whose it is. */
 static __always_inline int parse_frame(struct __sk_buff *skb, const struct policy_endpoint *endpoint, int from, struct packet *p) {
   __u16 type = (__u16)skb->protocol;
   __u32 offset = 0;
@@ -78,7 +79,7 @@ static __always_inline int parse_frame(struct __sk_buff *skb, const struct polic
   if (type == bpf_htons(ETH_P_ARP)) {
     __u8 head[28] ALIGNED;
     if (load(skb, offset, head, 28)) return POLICY_REASON_TRUNCATED;
-    if (!from || endpoint->flags & POLICY_ANY_SOURCE) return POLICY_REASON_NEIGHBOUR;
+    if (!from || endpoint->flags & (POLICY_ANY_SOURCE | POLICY_CLOSED)) return POLICY_REASON_NEIGHBOUR;
     __u32 sender;
     __builtin_memcpy(&sender, head + 14, 4);
     struct policy_address address;
@@ -92,9 +93,10 @@ static __always_inline int parse_frame(struct __sk_buff *skb, const struct polic
 /* Neighbour and listener discovery may come from a link-local or unspecified address too; an advertisement must be for
  * the pod's own address (RFC 4861, 4.4: target at 8; hop limits are the receiver's business). */
 static __always_inline int is_spoofed(struct __sk_buff *skb, const struct policy_endpoint *endpoint, const struct packet *p) {
-  if (endpoint->flags & POLICY_ANY_SOURCE || endpoint->flags & POLICY_HOST) return 0;
+  if (endpoint->flags & (POLICY_ANY_SOURCE | POLICY_HOST)) return 0;
+  if (p->flags & PACKET_NEIGHBOUR && (p->icmp_type == 134 || p->icmp_type == 137)) return 1; /* a pod is no router */
+  if (endpoint->flags & POLICY_CLOSED) return 0;
   if (p->flags & PACKET_NEIGHBOUR) {
-    if (p->icmp_type == 134 || p->icmp_type == 137) return 1; /* a pod is no router */
     if (p->icmp_type == 136) {
       struct policy_address target;
       if (load(skb, p->transport + 8, &target, 16)) return 1;
