@@ -290,3 +290,16 @@ TEST_CASE("tiers: the first rule decides, pass leaves its tier, over any number 
   REQUIRE(path.get("rules", policy_rule_key{4, 16383}, counted));
   CHECK(counted.connections == 1);
 }
+
+// Too big for the next link, no route: the node says so before the packet comes to its judge.
+TEST_CASE("an error about a packet that waits for its verdict may come from the node only") {
+  Caller path;
+  const Bytes waiting = ip4({.source = "10.0.0.1", .destination = "203.0.113.9", .protocol = 17}, udp(40000, 443));
+  CHECK(path.send(kOut, ethernet(0x0800, waiting)).reason == POLICY_REASON_DEFERRED);
+  const Bytes error = ethernet(0x0800, ip4({.source = "192.0.2.9", .destination = "10.0.0.1", .protocol = 1},
+                                           icmp(3, 4, 0, waiting.substr(0, 28))));
+  CHECK(path.send(kIn, error).reason == POLICY_REASON_UNRELATED_ICMP);
+  const auto from_node = path.send(kIn, error, 0, 0);
+  CHECK(from_node.reason == POLICY_REASON_RELATED);
+  CHECK(from_node.verdict == kPass);
+}

@@ -81,15 +81,6 @@ static __noinline int resolve_fragment(struct packet *p, __u32 scope) {
   return 0;
 }
 
-/* The connection that an ICMP error quotes a packet of: that packet went the other way. */
-static __always_inline int is_related(struct __sk_buff *skb, struct scratch *s, __u32 scope, int to_endpoint) {
-  __builtin_memset(&s->quoted, 0, sizeof(s->quoted));
-  if (parse_quoted(skb, s->packet.transport + 8, s->packet.flags & PACKET_V4, &s->quoted)) return 0;
-  connection_key(&s->key, scope, &s->quoted, !to_endpoint);
-  const struct policy_connection *connection = find_connection(&s->key, digest_of(&s->key));
-  return connection && connection->state != POLICY_CONNECTION_DEFERRED;
-}
-
 static __always_inline __u32 ticket_of(const struct __sk_buff *skb) { return (skb->mark & mark_mask) >> mark_shift; }
 
 static __always_inline void clear_ticket(struct __sk_buff *skb) { skb->mark = skb->mark & ~mark_mask; }

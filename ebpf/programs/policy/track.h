@@ -62,6 +62,16 @@ static __always_inline int is_from_own_node(const struct __sk_buff *skb) {
   return skb->ingress_ifindex == 0 && skb->sk && !ticket_of(skb);
 }
 
+/* The connection that an ICMP error quotes a packet of: that packet went the other way. An error of the node itself (too
+ * big for the next link, no route) comes before the verdict behind address translation. */
+static __always_inline int is_related(struct __sk_buff *skb, struct scratch *s, __u32 scope, int to_endpoint) {
+  __builtin_memset(&s->quoted, 0, sizeof(s->quoted));
+  if (parse_quoted(skb, s->packet.transport + 8, s->packet.flags & PACKET_V4, &s->quoted)) return 0;
+  connection_key(&s->key, scope, &s->quoted, !to_endpoint);
+  const struct policy_connection *connection = find_connection(&s->key, digest_of(&s->key));
+  return connection && (connection->state != POLICY_CONNECTION_DEFERRED || is_from_own_node(skb));
+}
+
 /* A packet of a connection that is known. 0: it opens a new one. */
 static __always_inline int continue_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
                                                const struct policy_connection_key *key, struct policy_connection *connection,
