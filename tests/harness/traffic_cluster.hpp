@@ -1,5 +1,5 @@
-// A cluster with real pods and real packets: objects -> compiler -> plan -> the kernel of a node, and questions that are
-// put by traffic. Each answer is held against the plan, and against the oracle (policy_world.hpp).
+// A cluster with real pods and real packets: objects -> compiler -> plan -> the kernel of a node, and questions that
+// are put by traffic. Each answer is held against the plan, and against the oracle (policy_world.hpp).
 //
 // A question is a line:
 //

@@ -21,8 +21,8 @@ using policy::Protocol;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kPatience{900};   // below the second after which TCP tries again: a lost packet is no answer
-constexpr milliseconds kTransit{100};    // what a packet may take
+constexpr milliseconds kPatience{900};  // below the second after which TCP tries again: a lost packet is no answer
+constexpr milliseconds kTransit{100};   // what a packet may take
 constexpr std::uint32_t kInitTag = 77;
 
 // One probe under way.

@@ -1,6 +1,6 @@
 #include "tests/harness/traffic_prober.hpp"
 
-#include <netinet/tcp.h>
+#include <linux/tcp.h>
 #include <poll.h>
 
 #include <array>
@@ -57,6 +57,14 @@ bool answers(const Probe& to, milliseconds patience) {
   return readable(fd.get(), patience) && !hear(fd.get()).empty();
 }
 
+// Segments that were lost on the way: sent again, and not because their acknowledgement was late (RFC 2883).
+std::uint64_t lost_segments(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  must(::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), "ask about a connection");
+  return info.tcpi_total_retrans > info.tcpi_dsack_dups ? info.tcpi_total_retrans - info.tcpi_dsack_dups : 0;
+}
+
 // The datagrams of one flow that have not come back yet.
 class Window {
  public:
@@ -109,7 +117,6 @@ void Prober::udp_stream(const Probe& to) {
   });
 }
 
-// A lost segment is sent again and so not seen missing: the kernel's count of that tells.
 void Prober::tcp_stream(const Probe& to) {
   start([this, to] {
     to.from->run([this, &to] {
@@ -127,6 +134,7 @@ void Prober::tcp_stream(const Probe& to) {
         ++answered_;
         std::this_thread::sleep_for(std::chrono::microseconds(500));
       }
+      lost_ += lost_segments(fd.get());
     });
   });
 }

@@ -26,10 +26,10 @@ class Prober {
   Prober& operator=(const Prober&) = delete;
   ~Prober() { (void)stop(); }
 
-  void udp_stream(const Probe& to);       // one flow, some thousand datagrams a second, at most 16 under way
-  void tcp_stream(const Probe& to);       // one connection, a question after the other
-  void new_flows(const Probe& to);        // a new socket for each question
-  void never(const Probe& to);            // new UDP or TCP attempts that nobody may answer
+  void udp_stream(const Probe& to);  // one flow, some thousand datagrams a second, at most 16 under way
+  void tcp_stream(const Probe& to);  // one connection, a question after the other
+  void new_flows(const Probe& to);   // a new socket for each question
+  void never(const Probe& to);       // new UDP or TCP attempts that nobody may answer
   [[nodiscard]] ProberCounts stop();
 
  private:

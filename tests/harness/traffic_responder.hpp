@@ -1,4 +1,5 @@
-// Servers in any number of network namespaces, on one thread: each says who it is and whom it was asked by, then echoes.
+// Servers in any number of network namespaces, on one thread: each says who it is and whom it was asked by, then
+// echoes.
 //
 // TCP: the greeting once a connection is there, then whatever comes. UDP: the greeting and what came, in one datagram.
 // SCTP: an INIT is answered by an INIT ACK that carries the greeting. The greeting is "NAME CLIENT\n".

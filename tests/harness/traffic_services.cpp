@@ -23,8 +23,7 @@ constexpr const char* kProtocols[] = {"tcp", "udp", "sctp"};
 bool is_four(const Service& service) { return service.address.find(':') == std::string::npos; }
 
 // The chains of one Service for one protocol; `name` is theirs.
-std::string chains(const Family& family, const Service& service, const std::string& protocol,
-                   const std::string& name) {
+std::string chains(const Family& family, const Service& service, const std::string& protocol, const std::string& name) {
   std::string out, choice;
   for (std::size_t i = 0; i < service.backends.size(); ++i) {
     const Backend& backend = service.backends[i];

@@ -1,12 +1,11 @@
 // 1,000 changes under continuous traffic: nothing that is allowed is lost, and nothing passes that neither the policy
 // before a change nor the one after it allows.
-#include "tests/harness/traffic_prober.hpp"
-
 #include <chrono>
 #include <thread>
 
 #include "tests/harness/catch.hpp"
 #include "tests/harness/traffic_cluster.hpp"
+#include "tests/harness/traffic_prober.hpp"
 
 using namespace omnitide::test;
 using omnitide::policy::network_policy;
@@ -22,8 +21,8 @@ std::string client(const std::string& name_space, const std::string& role, const
 // policy, or the other way round, x/a would be shut out and z/a let in.
 std::string swapped(bool green) {
   const std::string friends = green ? "green" : "blue", strangers = green ? "blue" : "green";
-  return client("x", friends, "10.0.1.1, fd00::1:1") + client("z", strangers, "10.0.3.1, fd00::3:1") +
-         network_policy("y", "swap", R"(
+  return client("x", friends, "10.0.1.1, fd00::1:1") +
+         client("z", strangers, "10.0.3.1, fd00::3:1") + network_policy("y", "swap", R"(
       podSelector: {matchLabels: {pod: a}}
       policyTypes: [Ingress, Egress]
       ingress:
@@ -39,15 +38,17 @@ std::string swapped(bool green) {
 std::string beside(unsigned i) {
   switch (i % 3) {
     case 0:
-      return network_policy("y", "more", R"(
+      return network_policy("y", "more",
+                            R"(
         podSelector: {matchLabels: {pod: a}}
         ingress: [{from: [{namespaceSelector: {matchLabels: {ns: x}}, podSelector: {matchLabels: {pod: b}}}],
-                   ports: [{port: )" + std::to_string(1000 + i) + "}]}]");
+                   ports: [{port: )" +
+                                std::to_string(1000 + i) + "}]}]");
     case 1: return local_pod("x", "c", "pod: c, turn: t" + std::to_string(i), "10.0.1.3, fd00::1:3");
     default:
-      return omnitide::policy::pod("z", "coming", "role: nobody",
-                                   "spec: {nodeName: node-2}\nstatus: {podIPs: [{ip: 10.1.3." +
-                                       std::to_string(1 + i % 250) + "}]}");
+      return omnitide::policy::pod(
+          "z", "coming", "role: nobody",
+          "spec: {nodeName: node-2}\nstatus: {podIPs: [{ip: 10.1.3." + std::to_string(1 + i % 250) + "}]}");
   }
 }
 

@@ -1,5 +1,5 @@
-// What implementations of NetworkPolicy get wrong, points 19 to 35 without those about time (live_test.cpp) and Services
-// (tests/netns/services), by real packets between namespaces.
+// What implementations of NetworkPolicy get wrong, points 19 to 35 without those about time (live_test.cpp) and
+// Services (tests/netns/services), by real packets between namespaces.
 #include "tests/harness/catch.hpp"
 #include "tests/harness/traffic_cluster.hpp"
 

@@ -35,8 +35,8 @@ void send_from(Cluster& cluster, const std::string& pod, const Bytes& frame) {
     sockaddr_ll to{};
     to.sll_family = AF_PACKET;
     to.sll_ifindex = static_cast<int>(index_of("eth0"));
-    must(static_cast<int>(::sendto(fd.get(), ready.data(), ready.size(), 0, reinterpret_cast<const sockaddr*>(&to),
-                                   sizeof to)),
+    must(static_cast<int>(
+             ::sendto(fd.get(), ready.data(), ready.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to)),
          "send a frame");
   });
 }

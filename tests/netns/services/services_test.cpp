@@ -1,9 +1,8 @@
-// Point 23 and what belongs to it: traffic through Services is judged by who sent it and where it ends, whatever address
-// translation does on the way.
-#include "tests/harness/traffic_services.hpp"
-
+// Point 23 and what belongs to it: traffic through Services is judged by who sent it and where it ends, whatever
+// address translation does on the way.
 #include "tests/harness/catch.hpp"
 #include "tests/harness/traffic_cluster.hpp"
+#include "tests/harness/traffic_services.hpp"
 
 using namespace omnitide::test;
 using omnitide::policy::network_policy;
@@ -33,7 +32,8 @@ void with_services(const std::function<void(Cluster&)>& body) {
 }
 
 std::string egress_of_a(const std::string& rules) {
-  return network_policy("x", "out", "{podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: " + rules + "}");
+  return network_policy("x", "out",
+                        "{podSelector: {matchLabels: {pod: a}}, policyTypes: [Egress], egress: " + rules + "}");
 }
 
 }  // namespace
@@ -41,12 +41,18 @@ std::string egress_of_a(const std::string& rules) {
 TEST_CASE("without policies Services work") {
   with_services([](Cluster& cluster) {
     CHECK(cluster.wrong({
-              "x/a -> 172.30.0.10 80 as x/b 8080", "x/a -> 172.30.0.10 80/UDP as x/b 8080/UDP",
-              "x/a -> 172.30.0.10 80/SCTP as x/b 8080/SCTP", "x/a -> fd30::10 80 as x/b 8080",
-              "x/a as masq -> 172.30.0.11 80 as x/a 8080", "x/a as masq -> fd30::11 80/UDP as x/a 8080/UDP",
-              "x/a -> 172.30.0.12 80 as y/far 8080", "x/a -> fd30::12 80/UDP as y/far 8080/UDP",
-              "192.0.2.1 as masq -> node 30080 as y/a 8080", "2001:db8::1 as masq -> node 30080 as y/a 8080",
-              "node -> 172.30.0.10 80 as x/b 8080", "x/a -> 172.30.0.14 80 as node 443",
+              "x/a -> 172.30.0.10 80 as x/b 8080",
+              "x/a -> 172.30.0.10 80/UDP as x/b 8080/UDP",
+              "x/a -> 172.30.0.10 80/SCTP as x/b 8080/SCTP",
+              "x/a -> fd30::10 80 as x/b 8080",
+              "x/a as masq -> 172.30.0.11 80 as x/a 8080",
+              "x/a as masq -> fd30::11 80/UDP as x/a 8080/UDP",
+              "x/a -> 172.30.0.12 80 as y/far 8080",
+              "x/a -> fd30::12 80/UDP as y/far 8080/UDP",
+              "192.0.2.1 as masq -> node 30080 as y/a 8080",
+              "2001:db8::1 as masq -> node 30080 as y/a 8080",
+              "node -> 172.30.0.10 80 as x/b 8080",
+              "x/a -> 172.30.0.14 80 as node 443",
               "192.0.2.1 as node -> node 30081 as y/far 8080",
           }) == Lines{});
   });
@@ -54,8 +60,9 @@ TEST_CASE("without policies Services work") {
 
 TEST_CASE("egress is judged by the pod behind the Service: its address, labels and port") {
   with_services([](Cluster& cluster) {
-    cluster.apply(egress_of_a("[{to: [{podSelector: {matchLabels: {pod: b}}}], ports: [{port: 8080}, {port: 8080, "
-                              "protocol: UDP}]}]"));
+    cluster.apply(
+        egress_of_a("[{to: [{podSelector: {matchLabels: {pod: b}}}], ports: [{port: 8080}, {port: 8080, "
+                    "protocol: UDP}]}]"));
     CHECK(cluster.wrong({"x/a -> 172.30.0.10 80 as x/b 8080", "x/a -> fd30::10 80 as x/b 8080",
                          "x/a -> 172.30.0.10 80/UDP as x/b 8080/UDP", "x/a -x 172.30.0.10 80/SCTP as x/b 8080/SCTP",
                          "x/a -x 172.30.0.12 80 as y/far 8080", "x/a -x 172.30.0.13 80 as y/a 8080",
@@ -83,8 +90,8 @@ TEST_CASE("a pod reaches itself through its Service, masqueraded") {
   with_services([](Cluster& cluster) {
     cluster.apply(network_policy("x", "none", "{podSelector: {}, policyTypes: [Ingress, Egress]}"));
     CHECK(cluster.wrong({"x/a as masq -> 172.30.0.11 80 as x/a 8080", "x/a as masq -> fd30::11 80 as x/a 8080",
-                         "x/a as masq -> 172.30.0.11 80/UDP as x/a 8080/UDP",
-                         "x/b -x 172.30.0.11 80 as x/a 8080"}) == Lines{});
+                         "x/a as masq -> 172.30.0.11 80/UDP as x/a 8080/UDP", "x/b -x 172.30.0.11 80 as x/a 8080"}) ==
+          Lines{});
   });
 }
 
@@ -111,16 +118,19 @@ TEST_CASE("a masqueraded pod is still that pod, for egress and for ingress") {
       ingress: [{from: [{namespaceSelector: {matchLabels: {ns: x}}, podSelector: {matchLabels: {pod: a}}}]}])"));
     CHECK(cluster.wrong({"x/a as masq -> node 30080 as y/a 8080", "x/b as masq -x node 30080 as y/a 8080"}) == Lines{});
     cluster.apply(egress_of_a("[{to: [{ipBlock: {cidr: 10.9.0.1/32}}, {ipBlock: {cidr: \"fd09::1/128\"}}]}]"));
-    CHECK(cluster.wrong({"x/a as masq -x node 30080 as y/a 8080", "x/a as node -x node 30081 as y/far 8080"}) == Lines{});
+    CHECK(cluster.wrong({"x/a as masq -x node 30080 as y/a 8080", "x/a as node -x node 30081 as y/far 8080"}) ==
+          Lines{});
     cluster.apply(egress_of_a("[{to: [{namespaceSelector: {matchLabels: {ns: \"y\"}}}], ports: [{port: 8080}]}]"));
-    CHECK(cluster.wrong({"x/a as masq -> node 30080 as y/a 8080", "x/a as node -> node 30081 as y/far 8080"}) == Lines{});
+    CHECK(cluster.wrong({"x/a as masq -> node 30080 as y/a 8080", "x/a as node -> node 30081 as y/far 8080"}) ==
+          Lines{});
   });
 }
 
 TEST_CASE("egress through a Service to the node's own network is judged at the node's sockets") {
   with_services([](Cluster& cluster) {
-    cluster.apply(egress_of_a("[{to: [{ipBlock: {cidr: 10.9.0.1/32}}, {ipBlock: {cidr: \"fd09::1/128\"}}], ports: "
-                              "[{port: 443}, {port: 443, protocol: UDP}]}]"));
+    cluster.apply(
+        egress_of_a("[{to: [{ipBlock: {cidr: 10.9.0.1/32}}, {ipBlock: {cidr: \"fd09::1/128\"}}], ports: "
+                    "[{port: 443}, {port: 443, protocol: UDP}]}]"));
     CHECK(cluster.wrong({"x/a -> 172.30.0.14 80 as node 443", "x/a -> fd30::14 80 as node 443",
                          "x/a -> 172.30.0.14 80/UDP as node 443/UDP", "x/a -x node 22"}) == Lines{});
     cluster.apply(egress_of_a("[{to: [{ipBlock: {cidr: 172.30.0.0/16}}]}]"));
