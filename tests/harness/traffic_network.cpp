@@ -52,6 +52,8 @@ NodeNetwork::NodeNetwork(Topology topology) : topology_(topology) {
   add_route("::/0", uplink, RT_TABLE_MAIN, "fd09::254");
   set_outside_up();
   if (topology_ != Topology::bridge) return;
+  set_sysctl("net.bridge.bridge-nf-call-iptables", "1");  // replies on the bridge are to meet address translation
+  set_sysctl("net.bridge.bridge-nf-call-ip6tables", "1");
   add_link("br0", "bridge");
   set_up(index_of("br0"));
   add_address(index_of("br0"), fmt::format("{}/16", kBridge4));
@@ -89,6 +91,7 @@ void NodeNetwork::add_pod(const std::string& name, const std::vector<Address>& a
       add_route(with_length(address, 32, 128), index);
   } else {
     set_master(index, index_of("br0"));
+    command(fmt::format("ip link set {} type bridge_slave hairpin on", device));  // for a pod's own Service
   }
   space.run([&addresses, routed] {
     allow_ping_sockets();
