@@ -38,9 +38,11 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
   }
   if (!e->egress_set) return 0;
   o.destination_identity = identity_of(&p->destination, e->epoch);
-  const __u32 verdict = judge_end(e, POLICY_EGRESS, o.destination_identity, p->protocol, p->destination_port);
+  const int self = is_own(e, &p->destination);
+  const __u32 verdict = self ? POLICY_NO_RULE | VERDICT_ACCEPT
+                             : judge_end(e, POLICY_EGRESS, o.destination_identity, p->protocol, p->destination_port);
   o.rule = (__u16)verdict;
-  o.reason = (__u8)verdict_reason(verdict);
+  o.reason = self ? POLICY_REASON_SELF : (__u8)verdict_reason(verdict);
   const int dropped = conclude(skb, e, p, &o) == DROP;
   if (!connection) return dropped ? o.reason : 0;
   if (dropped) {

@@ -303,3 +303,23 @@ TEST_CASE("an error about a packet that waits for its verdict may come from the 
   CHECK(from_node.reason == POLICY_REASON_RELATED);
   CHECK(from_node.verdict == kPass);
 }
+
+TEST_CASE("a pod reaches itself through its Service, however isolated, also after a change") {
+  Caller path;
+  path.location("10.0.0.1", kClient);
+  path.pod.ingress_set = 3;
+  path.pod.ingress_flags = POLICY_SET_DENY;
+  path.publish();
+  const auto waiting = path.syn("10.96.0.9", 80);
+  CHECK(waiting.reason == POLICY_REASON_DEFERRED);
+  const auto back = path.send(kIn, tcp4("192.0.2.1", 6000, "10.0.0.1", 8080, "S"), waiting.mark);
+  CHECK(back.verdict == kPass);
+  CHECK(back.reason == POLICY_REASON_SELF);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(path.send(kOut, tcp4("10.0.0.1", 8080, "192.0.2.1", 6000, "SA")).reason == POLICY_REASON_CONNECTION);
+    CHECK(path.send(kIn, tcp4("10.96.0.9", 80, "10.0.0.1", 40000, "SA")).reason == POLICY_REASON_CONNECTION);
+    path.publish();
+  }
+  const auto other = path.send(kOut, tcp4("10.0.0.1", 40001, "10.96.0.9", 80, "S"));
+  CHECK(path.send(kLeave, tcp4("192.0.2.1", 6001, "10.0.0.6", 8080, "S"), other.mark).verdict == kDrop);
+}

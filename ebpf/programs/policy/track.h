@@ -48,7 +48,9 @@ static __noinline int judge_again(const struct policy_endpoint *e, const struct 
     remote = translation->remote;
     if (connection->direction == POLICY_EGRESS) port = translation->remote_port;
   }
-  const __u32 verdict = judge_end(e, connection->direction, identity_of(&remote, e->epoch), key->protocol, port);
+  const __u32 verdict = is_own(e, &remote) /* through a Service */
+                            ? POLICY_NO_RULE | VERDICT_ACCEPT
+                            : judge_end(e, connection->direction, identity_of(&remote, e->epoch), key->protocol, port);
   if (!(verdict & VERDICT_ACCEPT)) return POLICY_REASON_REVOKED;
   connection->rule = (__u16)verdict;
   connection->audit = 0;
