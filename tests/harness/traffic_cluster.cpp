@@ -327,13 +327,18 @@ Lines Cluster::answers_that_are_wrong(const std::vector<Question>& questions) {
 
 Lines Cluster::wrong_in_matrix(const std::vector<std::string>& ports) {
   std::vector<Question> questions;
+  const auto add = [&](const Address& from, const Address& to, const std::string& port) {
+    if (from.is_v4() != to.is_v4()) return;
+    const std::string a = format(from), b = format(to);
+    questions.push_back(read(fmt::format("{} {} {} {}", a, world_.reaches(a, b, port) ? "->" : "-x", b, port)));
+  };
   for (const std::string& from : plugged_) {
     for (const std::string& to : plugged_) {
-      for (const std::string& port : ports) {
-        Question question = read(fmt::format("{} -> {} {}", from, to, port));
-        question.reaches = world_.reaches(from, to, port);
-        if (!question.reaches) question.line = fmt::format("{} -x {} {}", from, to, port);
-        questions.push_back(std::move(question));
+      for (const Address& source : end(from).addresses) {
+        for (const Address& destination : end(to).addresses) {
+          for (const std::string& port : ports)
+            add(source, destination, port);
+        }
       }
     }
   }

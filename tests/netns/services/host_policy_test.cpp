@@ -47,6 +47,7 @@ TEST_CASE("HostPolicy: nothing passes from or to the deny list, not even by fail
 
 TEST_CASE("HostPolicy: a change cuts live connections of the node, and both kinds of policy hold beside each other") {
   with_cluster([](Cluster& cluster) {
+    cluster.apply(host_policy("closed", "{interfaces: [wan0], ingress: [{ports: [{port: 80}]}]}"));
     Flow in = cluster.open("192.0.2.1 -> node 80"), safe = cluster.open("192.0.2.1 -> node 22");
     cluster.apply(host_policy("closed", "{interfaces: [wan0], policyTypes: [Ingress]}") +
                   network_policy("x", "p", "{podSelector: {}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.1/32}}]}]}"));
