@@ -19,7 +19,6 @@ namespace {
 constexpr const char* kNode = "node-1";
 const std::vector<std::uint16_t> kPorts{22, 80, 81, 443, 999, 1000, 1003, 1004, 7000, 8000, 8080, 9000, 65535};
 
-// Sockets of the node are judged by the node's cgroup, so the test's have to be in it.
 void enter_cgroup(const std::string& folder) {
   std::ofstream file(folder + "/cgroup.procs");
   file << ::getpid() << std::flush;
@@ -100,11 +99,10 @@ const Address* Cluster::End::of_family(bool four) const {
 }
 
 Cluster::Cluster(const std::string& bpffs, Topology topology)
-    : network_(topology), node_(bpffs), world_(real_cluster(), kNode) {
+    : network_(topology), node_(bpffs), membership_(node_.options.cgroup), world_(real_cluster(), kNode) {
   node_.options.limits = {};
   node_.options.limits.connections = 16384;
   node_.options.interfaces = {"pod*"};
-  enter_cgroup(node_.options.cgroup);
   responder_.serve("node", kPorts);
   network_.outside().run([this] { responder_.serve("outside", kPorts); });
   plug_new_pods();
@@ -112,9 +110,11 @@ Cluster::Cluster(const std::string& bpffs, Topology topology)
   find_devices();
 }
 
-Cluster::~Cluster() {
+Cluster::Membership::Membership(std::string folder) : folder_(std::move(folder)) { enter_cgroup(folder_); }
+
+Cluster::Membership::~Membership() {
   try {
-    enter_cgroup(std::filesystem::path(node_.options.cgroup).parent_path());
+    enter_cgroup(std::filesystem::path(folder_).parent_path());
   } catch (const std::exception& problem) {
     std::fputs(problem.what(), stderr);
   }

@@ -41,7 +41,6 @@ using Lines = std::vector<std::string>;
 class Cluster {
  public:
   Cluster(const std::string& bpffs, Topology topology);
-  ~Cluster();
   Cluster(const Cluster&) = delete;
   Cluster& operator=(const Cluster&) = delete;
 
@@ -93,8 +92,21 @@ class Cluster {
   void unplug_gone_pods();
   void find_devices();
 
+  // The process is in the node's cgroup as long as this lives: sockets of the node are judged there.
+  class Membership {
+   public:
+    explicit Membership(std::string folder);
+    Membership(const Membership&) = delete;
+    Membership& operator=(const Membership&) = delete;
+    ~Membership();
+
+   private:
+    std::string folder_;
+  };
+
   NodeNetwork network_;
   EnforcedNode node_;
+  Membership membership_;
   Responder responder_;
   policy::World world_;
   std::set<std::string> plugged_;

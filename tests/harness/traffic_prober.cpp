@@ -8,6 +8,7 @@
 #include <chrono>
 #include <deque>
 #include <set>
+#include <stdexcept>
 #include <string_view>
 
 #include "agent/base/text.hpp"
@@ -65,6 +66,20 @@ std::uint64_t lost_segments(int fd) {
   return info.tcpi_total_retrans > info.tcpi_dsack_dups ? info.tcpi_total_retrans - info.tcpi_dsack_dups : 0;
 }
 
+// Counts the first call only.
+class Once {
+ public:
+  explicit Once(std::atomic<std::size_t>& count) : count_(count) {}
+  void operator()() {
+    if (!done_) ++count_;
+    done_ = true;
+  }
+
+ private:
+  std::atomic<std::size_t>& count_;
+  bool done_ = false;
+};
+
 // The datagrams of one flow that have not come back yet.
 class Window {
  public:
@@ -102,6 +117,7 @@ void Prober::udp_stream(const Probe& to) {
     to.from->run([this, &to] {
       const UniqueFd fd = connected(to);
       Window window;
+      Once begin(begun_);
       while (!ending_ || !window.empty()) {
         while (!window.full() && !ending_)
           if (!say(fd.get(), window.next())) break;
@@ -111,6 +127,7 @@ void Prober::udp_stream(const Probe& to) {
         }
         for (std::string text = hear(fd.get()); !text.empty(); text = hear(fd.get()))
           answered_ += window.take(text) ? 1 : 0;
+        begin();
         std::this_thread::sleep_for(std::chrono::microseconds(500));
       }
     });
@@ -126,6 +143,7 @@ void Prober::tcp_stream(const Probe& to) {
         return;
       }
       (void)hear(fd.get());  // the greeting
+      ++begun_;
       while (!ending_) {
         if (!say(fd.get(), "?") || !readable(fd.get(), kPatience) || hear(fd.get()).empty()) {
           ++lost_;
@@ -142,8 +160,10 @@ void Prober::tcp_stream(const Probe& to) {
 void Prober::new_flows(const Probe& to) {
   start([this, to] {
     to.from->run([this, &to] {
+      Once begin(begun_);
       while (!ending_) {
         ++(answers(to, kPatience) ? answered_ : lost_);
+        begin();
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
     });
@@ -156,10 +176,12 @@ void Prober::never(const Probe& to) {
     to.from->run([this, &to] {
       constexpr std::size_t kOpen = 64;
       std::deque<UniqueFd> open;
+      Once begin(begun_);
       while (!ending_) {
         UniqueFd fd = connected(to);
         if (fd && to.protocol == policy::Protocol::udp) (void)say(fd.get(), "?");
         ++sent_;
+        begin();
         open.push_back(std::move(fd));
         if (open.size() > kOpen) {
           if (open.front() && readable(open.front().get(), milliseconds(0))) ++leaked_;
@@ -171,6 +193,14 @@ void Prober::never(const Probe& to) {
         if (fd && readable(fd.get(), milliseconds(2))) ++leaked_;
     });
   });
+}
+
+void Prober::wait_until_begun() {
+  const auto end = steady_clock::now() + std::chrono::seconds(5);
+  while (begun_ < threads_.size()) {
+    if (steady_clock::now() > end) throw std::runtime_error("some traffic does not begin");
+    std::this_thread::sleep_for(milliseconds(1));
+  }
 }
 
 ProberCounts Prober::stop() {

@@ -30,6 +30,8 @@ class Prober {
   void tcp_stream(const Probe& to);  // one connection, a question after the other
   void new_flows(const Probe& to);   // a new socket for each question
   void never(const Probe& to);       // new UDP or TCP attempts that nobody may answer
+  // Blocks until all kinds have begun. Throws when one does not.
+  void wait_until_begun();
   [[nodiscard]] ProberCounts stop();
 
  private:
@@ -37,6 +39,7 @@ class Prober {
   void start(Body body);
 
   std::atomic<bool> ending_ = false;
+  std::atomic<std::size_t> begun_ = 0;
   std::atomic<std::uint64_t> answered_ = 0, lost_ = 0, sent_ = 0, leaked_ = 0;
   std::vector<std::thread> threads_;
 };

@@ -71,6 +71,7 @@ TEST_CASE("1,000 changes lose nothing that is allowed, and let nothing through t
     prober.never(cluster.probe("z/a -> fd00::2:1 80"));
     prober.never(cluster.probe("y/a -> z/a 80/UDP"));
     prober.never(cluster.probe("y/a -> 198.51.100.1 80/UDP"));
+    prober.wait_until_begun();
     const std::uint64_t revoked = cluster.counted("revoked");
 
     for (unsigned i = 0; i < kChanges; ++i) {
@@ -96,7 +97,8 @@ TEST_CASE("the prober sees a change that shuts out what was allowed, and one tha
     Prober prober;
     prober.udp_stream(cluster.probe("x/a -> y/a 80/UDP"));
     prober.never(cluster.probe("z/a -> y/a 80/UDP"));
-    for (const std::string role : {"green", "blue"}) {  // z/a alone, without the policy
+    prober.wait_until_begun();
+    for (const std::string role : {"green", "blue"}) {  // the labels alone, without the policy
       cluster.apply(client("z", role == "green" ? "blue" : "green", "10.0.3.1, fd00::3:1") +
                     client("x", role, "10.0.1.1, fd00::1:1"));
       std::this_thread::sleep_for(std::chrono::milliseconds(150));
