@@ -22,7 +22,7 @@ using policy::End;
 using policy::Examiner;
 using policy::Verdict;
 
-constexpr int kMostRules = 200;       // told of one side
+constexpr int kMostRules = 200;  // told of one side
 constexpr int kMostRulesInTable = 20;
 constexpr std::size_t kMostParts = 256;  // of the two ends together, multiplied
 
@@ -68,8 +68,8 @@ void fill(const Examiner::RuleView& view, v1::PolicyRule& out) {
 }
 
 std::string rule_text(const v1::PolicyRule& rule) {
-  std::string out = fmt::format("{} {}{}{}", rule.kind(), rule.namespace_(), rule.namespace_().empty() ? "" : "/",
-                                rule.name());
+  std::string out =
+      fmt::format("{} {}{}{}", rule.kind(), rule.namespace_(), rule.namespace_().empty() ? "" : "/", rule.name());
   if (!rule.field().empty()) out += " " + rule.field();
   if (!rule.rule_name().empty()) out += fmt::format(" \"{}\"", rule.rule_name());
   return out;
@@ -78,7 +78,8 @@ std::string rule_text(const v1::PolicyRule& rule) {
 // Why policy has nothing to say about an end.
 std::string not_governed(const End& end) {
   if (end.pod == nullptr) return end.name + " is no pod: the policies of pods do not govern it";
-  if (end.pod->host_network) return end.name + " is on the host's network: it is the node, and no policy of pods governs it";
+  if (end.pod->host_network)
+    return end.name + " is on the host's network: it is the node, and no policy of pods governs it";
   return end.name + " has no address of its own: another pod has the same";
 }
 
@@ -99,12 +100,14 @@ Told tell(const Verdict& verdict, const End& subject, Direction direction, const
     }
     case Verdict::Reason::rule: {
       for (const v1::PolicyRule& rule : side.rules())
-        if (rule.decides()) return {"rule", fmt::format("{} {}s it", rule_text(rule), rule.action() == "deny" ? "denie" : "accept")};
+        if (rule.decides())
+          return {"rule", fmt::format("{} {} it", rule_text(rule), rule.action() == "deny" ? "denies" : "accepts")};
       return {"rule", "a rule decides"};
     }
     case Verdict::Reason::otherwise: break;
   }
-  if (verdict.allowed) return {"default", fmt::format("no rule that selects {} for {} is about this connection", subject.name, way)};
+  if (verdict.allowed)
+    return {"default", fmt::format("no rule that selects {} for {} is about this connection", subject.name, way)};
   return {"no_rule", fmt::format("{} is isolated for {}, and no rule allows this connection", subject.name, way)};
 }
 
@@ -162,7 +165,8 @@ v1::PolicyExplanation explain(Examiner& examiner, const Question& question) {
 
 std::string side_text(const v1::PolicySide& side, const Console& console) {
   std::string out;
-  Table policies({{fmt::format("POLICY THAT SELECTS {} FOR {}", printable(side.end()), side.direction())}, {"WHERE"}}, 2);
+  Table policies({{fmt::format("POLICY THAT SELECTS {} FOR {}", printable(side.end()), side.direction())}, {"WHERE"}},
+                 2);
   for (const v1::PolicyRule& policy : side.selected_by())
     policies.row({rule_text(policy), fmt::format("{}:{}", policy.file(), policy.line())});
   if (!policies.empty()) out += "\n" + policies.render(console);
@@ -178,8 +182,9 @@ std::string side_text(const v1::PolicySide& side, const Console& console) {
                fmt::format("{}:{}", rule.file(), rule.line()), Cell(rule.decides() ? "decides" : "", Style::bold)});
   }
   if (!rules.empty()) out += "\n" + rules.render(console);
-  if (left_out > 0) out += fmt::format("  {} more rule{} of {} match neither peer nor port, or are not shown (-o json)\n", left_out,
-                                       left_out == 1 ? "" : "s", printable(side.end()));
+  if (left_out > 0)
+    out += fmt::format("  {} more rule{} of {} match neither peer nor port, or are not shown (-o json)\n", left_out,
+                       left_out == 1 ? "" : "s", printable(side.end()));
   return out;
 }
 
@@ -214,7 +219,9 @@ Result<v1::PolicyExplanationList> explain_all(Examiner& examiner, const ExplainO
   const Result<std::vector<End>> to = examiner.find(options.to);
   if (to.has_error()) return to.error();
   if (from->size() * to->size() > kMostParts)
-    return fail(Code::invalid_argument, fmt::format("rules tell {} parts of these blocks apart, more than can be told at once", from->size() * to->size()))
+    return fail(Code::invalid_argument,
+                fmt::format("rules tell {} parts of these blocks apart, more than can be told at once",
+                            from->size() * to->size()))
         .with_hint("ask about smaller ones");
   v1::PolicyExplanationList out;
   bool named = false;
@@ -228,7 +235,8 @@ Result<v1::PolicyExplanationList> explain_all(Examiner& examiner, const ExplainO
     }
   }
   if (!named)
-    return fail(Code::not_found, fmt::format("{} has no {} port named {}", options.to, policy::protocol_name(*protocol), port->name));
+    return fail(Code::not_found,
+                fmt::format("{} has no {} port named {}", options.to, policy::protocol_name(*protocol), port->name));
   if (out.items().empty())
     return fail(Code::not_found, fmt::format("{} and {} have no address family in common", options.from, options.to));
   return out;

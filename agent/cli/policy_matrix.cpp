@@ -93,11 +93,11 @@ const char* verdict_word(bool allowed) { return allowed ? "allow" : "deny"; }
 // The contract's form: one object a line. Where a pod's families are judged differently the other one is told too.
 std::string line_of(const End& from, const End& to, const Asked& asked, const policy::Answer& answer) {
   const std::string port = asked.port.name.empty() ? std::to_string(asked.port.number) : json_quote(asked.port.name);
-  return fmt::format(
-      R"({{"from":{},"to":{},{}"protocol":"{}","ingress":"{}","egress":"{}","verdict":"{}")", json_quote(from.name),
-      json_quote(to.name), asked.protocol == policy::Protocol::icmp ? "" : fmt::format("\"port\":{},", port),
-      asked.protocol_text(), verdict_word(answer.ingress.allowed), verdict_word(answer.egress.allowed),
-      verdict_word(answer.allowed()));
+  return fmt::format(R"({{"from":{},"to":{},{}"protocol":"{}","ingress":"{}","egress":"{}","verdict":"{}")",
+                     json_quote(from.name), json_quote(to.name),
+                     asked.protocol == policy::Protocol::icmp ? "" : fmt::format("\"port\":{},", port),
+                     asked.protocol_text(), verdict_word(answer.ingress.allowed), verdict_word(answer.egress.allowed),
+                     verdict_word(answer.allowed()));
 }
 
 std::string other_family(const policy::Answer& answer, bool v4) {
@@ -136,8 +136,7 @@ int print_lines(const Session& session, Examiner& examiner, const Matrix& matrix
       out.clear();
     }
   }
-  if (strangers > 0)
-    fmt::print(stderr, "{} pairs are left out: they have no address family in common\n", strangers);
+  if (strangers > 0) fmt::print(stderr, "{} pairs are left out: they have no address family in common\n", strangers);
   return session.print(out);
 }
 
@@ -174,7 +173,8 @@ std::string grid(const Session& session, Examiner& examiner, const Matrix& matri
 
 int print_grids(const Session& session, Examiner& examiner, const Matrix& matrix) {
   if (matrix.from.size() > kMostInTable || matrix.to.size() > kMostInTable)
-    return session.failed(fail(Code::invalid_argument, fmt::format("{} x {} ends do not fit into a table", matrix.from.size(), matrix.to.size()))
+    return session.failed(fail(Code::invalid_argument, fmt::format("{} x {} ends do not fit into a table",
+                                                                   matrix.from.size(), matrix.to.size()))
                               .with_hint("use -o json, or choose some by --from and --to"));
   if (matrix.from.empty() || matrix.to.empty()) return session.print("There are no pods here.\n");
   std::string out;
@@ -185,7 +185,8 @@ int print_grids(const Session& session, Examiner& examiner, const Matrix& matrix
       out += fmt::format("{}  {}\n", i + 1, matrix.to[i].name);
     out += '\n';
   }
-  return session.print(out + ". passes   I denied where it enters   E denied where it leaves   X both   ? IPv4 and IPv6 differ\n");
+  return session.print(
+      out + ". passes   I denied where it enters   E denied where it leaves   X both   ? IPv4 and IPv6 differ\n");
 }
 
 int matrix(const Session& session, const MatrixOptions& options) {
@@ -216,7 +217,8 @@ void add_policy_matrix(Command& group, Session& session) {
   add_objects_option(command, options->objects);
   command.options("--ports", options->ports, "LIST", "Numbers and names of ports (those that the policies tell apart)")
       .options("--protocols", options->protocols, "LIST", "TCP, UDP, SCTP, ICMP (TCP, or all without --ports)")
-      .options("--from", options->from, "END", "Only from here, instead of all pods: NAMESPACE/POD, an address or a CIDR")
+      .options("--from", options->from, "END",
+               "Only from here, instead of all pods: NAMESPACE/POD, an address or a CIDR")
       .options("--to", options->to, "END", "Only to there")
       .example(
           "omnitide-agent policy matrix --objects policies/ --ports 80,443\n"

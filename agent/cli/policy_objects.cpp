@@ -64,7 +64,8 @@ Result<policy::Loaded> load_configured(const Session& session) {
   }
   std::vector<policy::SourceUpdate> documents = registry_documents(session);
   if (directory.empty() && documents.empty()) {
-    Error error = fail(Code::failed_precondition, "there are no policies: policy.directory is not set, and no agent that has any answers");
+    Error error = fail(Code::failed_precondition,
+                       "there are no policies: policy.directory is not set, and no agent that has any answers");
     error.hint = "name a directory by --objects DIR";
     return error;
   }

@@ -13,7 +13,8 @@ namespace omnitide::cli {
 [[nodiscard]] Result<policy::Loaded> load_policy(const std::string& path);
 
 // The same for questions about policy. An empty path: what the agent of this session goes by, its policy.directory and
-// the documents of its registry. Faults are told on standard error, since answers without the wrong objects may mislead.
+// the documents of its registry. Faults are told on standard error, since answers without the wrong objects may
+// mislead.
 [[nodiscard]] Result<policy::Loaded> load_policy(const Session& session, const std::string& path);
 
 // The option --objects, as all these commands have it.

@@ -144,9 +144,8 @@ Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProb
   }
   merge(out.differences, &Difference::from, &Difference::to);
   merge(out.differences, &Difference::to, &Difference::from);
-  std::ranges::sort(out.differences, {}, [](const Difference& each) {
-    return std::tie(each.from, each.to, each.port, each.v4);
-  });
+  std::ranges::sort(out.differences, {},
+                    [](const Difference& each) { return std::tie(each.from, each.to, each.port, each.v4); });
   return out;
 }
 

@@ -19,7 +19,7 @@ struct Difference {
 };
 
 struct Comparison {
-  std::vector<Difference> differences;        // by ends, then port
+  std::vector<Difference> differences;          // by ends, then port
   std::vector<std::string> only_old, only_new;  // pods that one of the two does not have
 };
 

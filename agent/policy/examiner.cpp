@@ -128,7 +128,8 @@ Result<std::vector<End>> Examiner::find(std::string_view text) const {
   const auto found = std::ranges::find(pods_, text, &End::name);
   if (found != pods_.end()) return std::vector<End>{*found};
   if (text.find('/') == std::string_view::npos)
-    return fail(Code::invalid_argument, fmt::format("\"{}\" is neither NAMESPACE/POD nor an address nor a CIDR", printable(text, 80)))
+    return fail(Code::invalid_argument,
+                fmt::format("\"{}\" is neither NAMESPACE/POD nor an address nor a CIDR", printable(text, 80)))
         .with_hint("write the namespace too, as in default/" + printable(text, 80));
   std::vector<std::string> names;
   for (const End& end : pods_)
@@ -222,7 +223,9 @@ std::vector<Examiner::RuleView> Examiner::rules(const End& subject, Direction di
 }
 
 std::vector<ObjectRef> Examiner::selecting(const End& end, Direction direction) const {
-  return end.pod == nullptr ? std::vector<ObjectRef>{} : compiler_.selecting({ObjectKey::Kind::pod, end.pod->name_space, end.pod->name}, direction);
+  return end.pod == nullptr
+             ? std::vector<ObjectRef>{}
+             : compiler_.selecting({ObjectKey::Kind::pod, end.pod->name_space, end.pod->name}, direction);
 }
 
 }  // namespace omnitide::policy

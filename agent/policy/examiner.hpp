@@ -1,5 +1,5 @@
-// Questions to all objects together, without a node: may this end reach that one, and why. Every pod of every node is an
-// endpoint; the answers are those of the plan that the kernel would get.
+// Questions to all objects together, without a node: may this end reach that one, and why. Every pod of every node is
+// an endpoint; the answers are those of the plan that the kernel would get.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ namespace omnitide::policy {
 
 // One end of a connection: a pod, or one address that stands for all that rules cannot tell apart from it.
 struct End {
-  std::string name;            // "shop/web", "192.0.2.7", "192.0.2.0/24"
-  const Pod* pod = nullptr;    // null: no pod has the address
-  std::vector<Address> addresses;         // of a pod one of each family at most
-  std::vector<IdentityId> identities;     // what rules see in each of them
+  std::string name;                        // "shop/web", "192.0.2.7", "192.0.2.0/24"
+  const Pod* pod = nullptr;                // null: no pod has the address
+  std::vector<Address> addresses;          // of a pod one of each family at most
+  std::vector<IdentityId> identities;      // what rules see in each of them
   const PlanEndpoint* endpoint = nullptr;  // null: policy does not govern it
-  bool placeholder = false;    // has no address yet: judged by one from 100::/64, which belongs to nobody
+  bool placeholder = false;                // has no address yet: judged by one from 100::/64, which belongs to nobody
 };
 
 struct Answer {
@@ -40,8 +40,8 @@ class Examiner {
 
   // Every pod that is alive, by namespace and name. Valid as long as the examiner.
   [[nodiscard]] const std::vector<End>& pods() const { return pods_; }
-  // "namespace/pod", an address, or a CIDR: one end for each part of it that rules can tell apart. not_found for a pod that
-  // is not there, with the nearest name; invalid_argument for other texts.
+  // "namespace/pod", an address, or a CIDR: one end for each part of it that rules can tell apart. not_found for a pod
+  // that is not there, with the nearest name; invalid_argument for other texts.
   [[nodiscard]] Result<std::vector<End>> find(std::string_view text) const;
   // One end for each part of all addresses that rules can tell apart and that no pod has.
   [[nodiscard]] std::vector<End> outside() const;

@@ -13,8 +13,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "agent/base/text.hpp"
 #include "agent/base/netlink.hpp"
+#include "agent/base/text.hpp"
 
 namespace omnitide::discovery {
 

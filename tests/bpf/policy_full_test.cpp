@@ -94,8 +94,7 @@ TEST_CASE("with a full table of connections new ones are judged as ever, and tho
 TEST_CASE("a pod that floods gets its budget of connections and takes no other pod's room") {
   in_network_namespace([] {
     constexpr __u64 kEach = 200'000'000;  // so slow that the flood is over before many more are granted
-    Pods pods({{"connections", 1024}},
-              {{"connection_interval_ns", kEach}, {"connection_burst_ns", kEach * 100}});
+    Pods pods({{"connections", 1024}}, {{"connection_interval_ns", kEach}, {"connection_burst_ns", kEach * 100}});
     for (unsigned client = 1000; client < 1050; ++client)
       pods.connection(client);
     unsigned opened = 0, refused = 0;

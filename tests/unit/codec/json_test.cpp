@@ -56,9 +56,10 @@ TEST_CASE("names are lowerCamelCase, 64-bit integers texts, bytes base64, times 
   node.set_facts_sha256(std::string("\0\xff", 2));
   node.set_state(node::v1::NODE_STATE_APPROVED);
   node.mutable_joined()->set_seconds(0);
-  CHECK(to_json(node) == R"({"nodeId":"n-1","state":"NODE_STATE_APPROVED","online":false,)"
-                         R"("joined":"1970-01-01T00:00:00.000Z","generation":"18446744073709551615",)"
-                         R"("factsSha256":"AP8=","labels":{},"registryLabels":{},"resourceVersion":"0","desiredVersion":"0"})");
+  CHECK(to_json(node) ==
+        R"({"nodeId":"n-1","state":"NODE_STATE_APPROVED","online":false,)"
+        R"("joined":"1970-01-01T00:00:00.000Z","generation":"18446744073709551615",)"
+        R"("factsSha256":"AP8=","labels":{},"registryLabels":{},"resourceVersion":"0","desiredVersion":"0"})");
 }
 
 TEST_CASE("an empty list is there, and says that no page follows by having no token") {

@@ -37,8 +37,7 @@ TEST_CASE("ports are asked about where rules tell them apart") {
     ingress:
     - ports: [{port: 80}, {port: 8000, endPort: 8010}, {port: 8005, endPort: 8020}, {port: serve-81-udp, protocol: UDP}]
     - ports: [{port: 65535, protocol: SCTP}, {port: 1, protocol: SCTP}])")));
-  CHECK(text(probes, Protocol::tcp) ==
-        Ports{"1-79 other", "80-80", "8000-8004", "8005-8010", "8011-8020"});
+  CHECK(text(probes, Protocol::tcp) == Ports{"1-79 other", "80-80", "8000-8004", "8005-8010", "8011-8020"});
   CHECK(text(probes, Protocol::udp) == Ports{"1-80 other", "81-81"});
   CHECK(text(probes, Protocol::sctp) == Ports{"1-1", "2-65534 other", "65535-65535"});
   CHECK(text(probes, Protocol::icmp) == Ports{"0-0"});
@@ -84,8 +83,8 @@ TEST_CASE("a policy that goes opens what it closed, for pods and for addresses o
 
 TEST_CASE("pods that only one has are told, and ends that are judged alike are told together") {
   const std::string more = pod("x", "d", "pod: d", "status: {podIP: 10.0.1.4}");
-  const Comparison found = compared(conformance_cluster() + more,
-                                    conformance_cluster() + network_policy("x", "p", "podSelector: {}"));
+  const Comparison found =
+      compared(conformance_cluster() + more, conformance_cluster() + network_policy("x", "p", "podSelector: {}"));
   CHECK(found.only_old == std::vector<std::string>{"x/d"});
   CHECK(found.only_new.empty());
   for (const Difference& each : found.differences) {

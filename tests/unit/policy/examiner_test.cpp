@@ -34,8 +34,7 @@ Answer ask(Examiner& examiner, const std::string& from, const std::string& to, s
 }  // namespace
 
 TEST_CASE("a question between two pods is answered for both ends, with the rule that decides") {
-  Examiner examiner = examiner_of(conformance_cluster() +
-                                  network_policy("x", "in", R"(
+  Examiner examiner = examiner_of(conformance_cluster() + network_policy("x", "in", R"(
     podSelector: {matchLabels: {pod: a}}
     ingress: [{from: [{podSelector: {matchLabels: {pod: b}}}], ports: [{port: 80}]}])") +
                                   network_policy("y", "out", "{podSelector: {}, policyTypes: [Egress]}"));
@@ -49,8 +48,8 @@ TEST_CASE("a question between two pods is answered for both ends, with the rule 
   CHECK_FALSE(both.ingress.allowed);
   CHECK(ask(examiner, "y/a", "y/a").ingress.reason == Verdict::Reason::self);
 
-  const std::vector<Examiner::RuleView> rules = examiner.rules(one(examiner, "x/a"), Direction::ingress,
-                                                               one(examiner, "x/c"), Protocol::tcp, 80, true);
+  const std::vector<Examiner::RuleView> rules =
+      examiner.rules(one(examiner, "x/a"), Direction::ingress, one(examiner, "x/c"), Protocol::tcp, 80, true);
   REQUIRE(rules.size() == 1);
   CHECK(rules[0].origin->policy.name == "in");
   CHECK_FALSE(rules[0].peer);
@@ -63,8 +62,8 @@ TEST_CASE("a question between two pods is answered for both ends, with the rule 
 }
 
 TEST_CASE("a policy without rules is one that selects, and a cluster policy only where it has rules") {
-  const Examiner examiner = examiner_of(conformance_cluster() + network_policy("x", "deny", "podSelector: {}") +
-                                        cluster_policy("admin", R"(
+  const Examiner examiner =
+      examiner_of(conformance_cluster() + network_policy("x", "deny", "podSelector: {}") + cluster_policy("admin", R"(
     tier: Admin
     priority: 1
     subject: {namespaces: {}}
@@ -101,10 +100,9 @@ TEST_CASE("what is no end is said, with the nearest name") {
 }
 
 TEST_CASE("pods without an address are judged by their labels, those that ended are nobody") {
-  Examiner examiner = examiner_of(conformance_cluster() +
-                                  pod("x", "new", "pod: new", "spec: {}\nstatus: {phase: Pending}") +
-                                  pod("x", "job", "pod: job", "status: {phase: Succeeded, podIP: 10.0.1.9}") +
-                                  network_policy("x", "p", R"(
+  Examiner examiner = examiner_of(
+      conformance_cluster() + pod("x", "new", "pod: new", "spec: {}\nstatus: {phase: Pending}") +
+      pod("x", "job", "pod: job", "status: {phase: Succeeded, podIP: 10.0.1.9}") + network_policy("x", "p", R"(
     podSelector: {matchLabels: {pod: a}}
     ingress: [{from: [{podSelector: {matchLabels: {pod: new}}}]}])"));
   CHECK(one(examiner, "x/new").placeholder);
@@ -154,10 +152,8 @@ TEST_CASE("property: answers about pods are the oracle's") {
             const auto answer = examiner->ask(from, to, probe.protocol, probe.port, v4);
             REQUIRE(answer);
             INFO("seed " << seed << " " << from.name << " -> " << to.name << " port " << probe.port);
-            REQUIRE(answer->egress.allowed ==
-                    truth.allows_egress(*from.pod, {at(to), probe.protocol, probe.port}));
-            REQUIRE(answer->ingress.allowed ==
-                    truth.allows_ingress(*to.pod, {at(from), probe.protocol, probe.port}));
+            REQUIRE(answer->egress.allowed == truth.allows_egress(*from.pod, {at(to), probe.protocol, probe.port}));
+            REQUIRE(answer->ingress.allowed == truth.allows_ingress(*to.pod, {at(from), probe.protocol, probe.port}));
           }
         }
       }
