@@ -66,6 +66,7 @@ void NodeNetwork::set_outside_up() {
     const std::uint32_t device = index_of("eth0");
     add_address(device, "10.9.0.2/32");
     add_address(device, "fd09::2/128");
+    add_address(device, "fe80::254/64");  // asks neighbours for addresses that only a route knows
     add_route("0.0.0.0/0", device, RT_TABLE_MAIN, "10.9.0.1");
     add_route("::/0", device, RT_TABLE_MAIN, "fd09::1");
     command("ip -batch -",
