@@ -36,22 +36,25 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
     o.reason = POLICY_REASON_FRAGMENT_WITHOUT_FIRST;
     return conclude(skb, e, p, &o) == DROP ? o.reason : 0;
   }
-  if (!e->egress_set) return 0;
-  o.destination_identity = identity_of(&p->destination, e->epoch);
-  const int self = is_own(e, &p->destination);
-  const __u32 verdict = self ? POLICY_NO_RULE | VERDICT_ACCEPT
-                             : judge_end(e, POLICY_EGRESS, o.destination_identity, p->protocol, p->destination_port);
-  o.rule = (__u16)verdict;
-  o.reason = self ? POLICY_REASON_SELF : (__u8)verdict_reason(verdict);
-  const int dropped = conclude(skb, e, p, &o) == DROP;
-  if (!connection) return dropped ? o.reason : 0;
-  if (dropped) {
-    forget_connection(key);
-    return o.reason;
+  if (e->egress_set) {
+    o.destination_identity = identity_of(&p->destination, e->epoch);
+    const int self = is_own(e, &p->destination);
+    const __u32 verdict = self ? POLICY_NO_RULE | VERDICT_ACCEPT
+                               : judge_end(e, POLICY_EGRESS, o.destination_identity, p->protocol, p->destination_port);
+    o.rule = (__u16)verdict;
+    o.reason = self ? POLICY_REASON_SELF : (__u8)verdict_reason(verdict);
+    if (conclude(skb, e, p, &o) == DROP) {
+      if (connection) forget_connection(key);
+      return o.reason;
+    }
   }
-  connection->audit = is_drop(o.reason);
-  connection->rule = o.rule;
-  connection->epoch = e->epoch;
+  if (!connection) return 0;
+  if (e->egress_set) {
+    connection->audit = is_drop(o.reason);
+    connection->rule = o.rule;
+    connection->epoch = e->epoch;
+  }
+  /* Also of a pod that may send anything: the first policy for it judges its connections by where they went. */
   if (!same_address(&p->destination, &key->remote) || p->destination_port != key->remote_port) {
     const struct policy_translation became = {.remote = p->destination, .remote_port = p->destination_port};
     bpf_map_update_elem(&translations, key, &became, BPF_ANY);

@@ -126,6 +126,34 @@ TEST_CASE("a Service's address is judged behind address translation") {
   }
 }
 
+TEST_CASE("the first egress policy of a pod judges live connections by where they went, not by the Service's address") {
+  Caller path;
+  const unsigned set = path.pod.egress_set;
+  path.pod.egress_set = 0;
+  path.publish();
+  const auto sent = path.syn("10.96.0.1", 80);
+  CHECK(sent.reason == POLICY_REASON_OPEN);
+  CHECK(path.send(kLeave, tcp4("192.0.2.1", 6000, "10.0.0.5", 80, "S"), sent.mark).verdict == kPass);
+  CHECK(path.send(kIn, tcp4("10.96.0.1", 80, "10.0.0.1", 40000, "SA")).reason == POLICY_REASON_CONNECTION);
+  path.pod.egress_set = set;
+  path.publish();
+  const Bytes next = tcp4("10.0.0.1", 40000, "10.96.0.1", 80, "A");
+  CHECK(path.send(kOut, next).reason == POLICY_REASON_CONNECTION);
+  path.peers(2, kServer, {1});
+  path.publish();
+  CHECK(path.send(kOut, next).reason == POLICY_REASON_REVOKED);
+}
+
+TEST_CASE("a connection that waits for its verdict is free when the last egress policy goes") {
+  Caller path;
+  const Bytes reply = udp4("10.96.0.1", 80, "10.0.0.1", 40000);
+  CHECK(path.send(kOut, udp4("10.0.0.1", 40000, "10.96.0.1", 80)).reason == POLICY_REASON_DEFERRED);
+  CHECK(path.send(kIn, reply).reason == POLICY_REASON_UNCONFIRMED);
+  path.pod.egress_set = 0;
+  path.publish();
+  CHECK(path.send(kIn, reply).reason == POLICY_REASON_CONNECTION);
+}
+
 TEST_CASE("a ticket that names no waiting packet is worth nothing") {
   Caller path;
   CHECK(path.send(kLeave, tcp4("10.0.0.1", 1, "10.0.0.5", 80, "S"), 0x00050000).reason == POLICY_REASON_TICKET);

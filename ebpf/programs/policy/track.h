@@ -80,6 +80,7 @@ static __always_inline int continue_connection(struct __sk_buff *skb, const stru
                                                __u32 direction, __u64 now) {
   const int reply = connection->direction != direction;
   if (p->protocol == PROTOCOL_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) return 0;
+  if (connection->state == POLICY_CONNECTION_DEFERRED && !e->egress_set) connection->state = POLICY_CONNECTION_NEW;
   if (connection->state == POLICY_CONNECTION_DEFERRED) {
     if (reply) return POLICY_REASON_UNCONFIRMED;
     issue_ticket(skb, key, now);
