@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 namespace omnitide::policy {
@@ -11,7 +12,7 @@ namespace {
 // All that a verdict depends on, in both sets: ends with the same key are judged alike by and towards everybody else.
 struct Likeness {
   std::vector<std::uint64_t> numbers;
-  std::string node;  // of pods on the host's network, and of those that they reach
+  std::string node;  // of pods on the host's network, and of those that they always reach
   auto operator<=>(const Likeness&) const = default;
 };
 
@@ -20,28 +21,47 @@ struct Pair {
 };
 using Groups = std::map<Likeness, std::vector<Pair>>;
 
-void describe(const End& end, Likeness& out) {
+void describe(const Examiner& examiner, const End& end, Likeness& out) {
   out.numbers.push_back(end.identities.size());
   for (std::size_t i = 0; i < end.identities.size(); ++i) {
-    out.numbers.push_back(end.identities[i]);
+    out.numbers.push_back(examiner.peer_class(end.identities[i]));
     out.numbers.push_back(end.addresses[i].is_v4() ? 1 : 0);
   }
   out.numbers.push_back(end.endpoint == nullptr ? 0 : 1);
   out.numbers.push_back(end.endpoint == nullptr ? kOpen : end.endpoint->ingress);
   out.numbers.push_back(end.endpoint == nullptr ? kOpen : end.endpoint->egress);
   out.numbers.push_back(end.pod != nullptr && end.pod->host_network ? 1 : 0);
-  if (end.pod != nullptr) out.node += end.pod->node + '\n';
 }
 
-void add(Groups& groups, Pair pair) {
-  Likeness key;
-  describe(pair.before, key);
-  describe(pair.after, key);
-  groups[key].push_back(std::move(pair));
-}
+class Grouper {
+ public:
+  Grouper(const Examiner& before, const Examiner& after) : before_(before), after_(after) {
+    for (const Examiner* examiner : {&before, &after}) {
+      for (const End& end : examiner->pods())
+        if (end.pod->host_network) nodes_.insert(end.pod->node);
+    }
+  }
+  void add(Pair pair) {
+    Likeness key;
+    describe(before_, pair.before, key);
+    describe(after_, pair.after, key);
+    for (const End* end : {&pair.before, &pair.after}) {
+      if (end->pod != nullptr && nodes_.contains(end->pod->node)) key.node += end->pod->node;
+      key.node += '\n';
+    }
+    groups_[key].push_back(std::move(pair));
+  }
+  [[nodiscard]] const Groups& groups() const { return groups_; }
+
+ private:
+  const Examiner& before_;
+  const Examiner& after_;
+  std::set<std::string> nodes_;  // that pods on the host's network speak for
+  Groups groups_;
+};
 
 // The pods of both sets; the others' names go to `out`.
-void pair_pods(const Examiner& before, const Examiner& after, Groups& groups, Comparison& out) {
+void pair_pods(const Examiner& before, const Examiner& after, Grouper& groups, Comparison& out) {
   auto old = before.pods().begin();
   auto now = after.pods().begin();
   while (old != before.pods().end() || now != after.pods().end()) {
@@ -50,13 +70,13 @@ void pair_pods(const Examiner& before, const Examiner& after, Groups& groups, Co
     } else if (old == before.pods().end() || now->name < old->name) {
       out.only_new.push_back((now++)->name);
     } else {
-      add(groups, {*old++, *now++});
+      groups.add({*old++, *now++});
     }
   }
 }
 
 // Where either set begins to see something else outside of pods.
-void pair_outside(const Examiner& before, const Examiner& after, Groups& groups) {
+void pair_outside(const Examiner& before, const Examiner& after, Grouper& groups) {
   std::map<Address, std::string> addresses;
   for (const Examiner* examiner : {&before, &after}) {
     for (const End& end : examiner->outside())
@@ -67,7 +87,7 @@ void pair_outside(const Examiner& before, const Examiner& after, Groups& groups)
     Pair pair{before.find(text)->front(), after.find(text)->front()};
     if (pair.before.pod != nullptr || pair.after.pod != nullptr) continue;
     pair.before.name = pair.after.name = name;
-    add(groups, std::move(pair));
+    groups.add(std::move(pair));
   }
 }
 
@@ -134,12 +154,12 @@ void merge(std::vector<Difference>& all, std::vector<std::string> Difference::*m
 
 Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes) {
   Comparison out;
-  Groups groups;
+  Grouper groups(before, after);
   pair_pods(before, after, groups, out);
   pair_outside(before, after, groups);
   Comparer comparer(before, after, probes, out);
-  for (const auto& [one, from] : groups) {
-    for (const auto& [other, to] : groups)
+  for (const auto& [one, from] : groups.groups()) {
+    for (const auto& [other, to] : groups.groups())
       comparer.compare(from, to);
   }
   merge(out.differences, &Difference::from, &Difference::to);

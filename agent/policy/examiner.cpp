@@ -70,6 +70,7 @@ Result<Examiner> Examiner::of(std::span<const ObjectRef> objects) {
   Result<PlanUpdate> update = out.compiler_.apply({.upserts = out.objects_, .removals = {}, .relocated = {}});
   if (update.has_error()) return std::move(update).error();
   out.plan_.apply(*update);
+  out.find_classes();
   for (std::size_t i = 0; i < out.objects_.size(); ++i) {
     const auto* pod = std::get_if<Pod>(out.objects_[i].get());
     if (pod == nullptr || pod->finished) continue;
@@ -90,6 +91,32 @@ Result<Examiner> Examiner::of(std::span<const ObjectRef> objects) {
       out.pod_at_.emplace(address, i);
   }
   return out;
+}
+
+// An identity means to a packet's verdict what its rows say, and where it has none, what all others' row says.
+void Examiner::find_classes() {
+  std::unordered_map<IdentityId, std::string> rows;
+  const auto append = [](std::string& out, const auto& value) {
+    out.append(reinterpret_cast<const char*>(&value), sizeof value);
+  };
+  for (const auto& [id, set] : plan_.sets()) {
+    for (const auto& [identity, bits] : set.rows) {
+      std::string& text = rows[identity];
+      append(text, id);
+      append(text, bits.size());
+      for (const std::uint16_t bit : bits)
+        append(text, bit);
+    }
+  }
+  std::unordered_map<std::string, std::uint32_t> numbers;
+  for (const auto& [identity, text] : rows)
+    classes_[identity] = numbers.try_emplace(text, static_cast<std::uint32_t>(numbers.size()) + 1).first->second;
+}
+
+std::uint32_t Examiner::peer_class(IdentityId identity) const {
+  const auto found = classes_.find(identity);
+  const std::uint32_t number = found == classes_.end() ? 0 : found->second;
+  return number * 2 + ((identity & kPodBit) != 0 ? 1 : 0);
 }
 
 End Examiner::end_at(const Address& address, std::string name) const {

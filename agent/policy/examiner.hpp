@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -66,11 +67,14 @@ class Examiner {
                                             std::uint16_t port, bool v4) const;
   [[nodiscard]] std::vector<ObjectRef> selecting(const End& end, Direction direction) const;
   [[nodiscard]] const Plan& plan() const { return plan_; }
+  // The same number for identities that no rule of any set tells apart.
+  [[nodiscard]] std::uint32_t peer_class(IdentityId identity) const;
 
  private:
   explicit Examiner(Compiler compiler) : compiler_(std::move(compiler)) {}
   [[nodiscard]] End end_at(const Address& address, std::string name) const;
   [[nodiscard]] std::vector<End> parts_of(const Prefix& block) const;
+  void find_classes();
   [[nodiscard]] Verdict judge(const End& subject, Direction direction, IdentityId peer, Protocol protocol,
                               std::uint16_t port);
 
@@ -78,7 +82,8 @@ class Examiner {
   Compiler compiler_;
   Plan plan_;
   std::vector<End> pods_;
-  std::map<Address, std::size_t> pod_at_;  // index into pods_
+  std::map<Address, std::size_t> pod_at_;                  // index into pods_
+  std::unordered_map<IdentityId, std::uint32_t> classes_;  // of those that have rows of their own
   using Question = std::tuple<SetId, IdentityId, Protocol, std::uint16_t>;
   std::map<Question, Verdict> answers_;  // of judge(); bounded, since ends share sets and identities
 };
