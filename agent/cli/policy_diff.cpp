@@ -84,6 +84,8 @@ v1::PolicyDifferenceList message_of(const policy::Comparison& found) {
 }
 
 int diff(const Session& session, const DiffOptions& options) {
+  if (options.before == "-" && options.after == "-")
+    return session.failed(fail(Code::invalid_argument, "standard input can be one of the two only"));
   std::vector<policy::ObjectRef> all;
   std::vector<policy::Examiner> both;
   for (const std::string& path : {options.before, options.after}) {
@@ -95,7 +97,9 @@ int diff(const Session& session, const DiffOptions& options) {
     both.push_back(std::move(*examiner));
     all.insert(all.end(), objects.begin(), objects.end());
   }
-  const policy::Comparison found = policy::compare(both[0], both[1], policy::port_probes(all));
+  const Result<policy::Comparison> compared = policy::compare(both[0], both[1], policy::port_probes(all));
+  if (compared.has_error()) return session.failed(compared.error());
+  const policy::Comparison& found = *compared;
   const int printed = session.format() == Format::table ? session.print(text_of(found, session.console()))
                                                         : session.print(message_of(found));
   const bool same = found.differences.empty() && found.only_old.empty() && found.only_new.empty();

@@ -55,6 +55,7 @@ Result<std::vector<Asked>> questions(const MatrixOptions& options, const std::ve
   }
   std::vector<Asked> out;
   const std::vector<std::string> ports = split_list(options.ports);
+  if (ports.empty() != options.ports.empty()) return fail(Code::invalid_argument, "--ports names no port");
   for (const std::string& text : ports) {
     const Result<AskedPort> port = parse_port(text);
     if (port.has_error()) return port.error();

@@ -1,5 +1,7 @@
 #include "agent/policy/comparison.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -8,6 +10,8 @@
 namespace omnitide::policy {
 
 namespace {
+
+constexpr std::size_t kMostQuestions = 200'000'000;  // about a minute
 
 // All that a verdict depends on, in both sets: ends with the same key are judged alike by and towards everybody else.
 struct Likeness {
@@ -30,7 +34,7 @@ void describe(const Examiner& examiner, const End& end, Likeness& out) {
   out.numbers.push_back(end.endpoint == nullptr ? 0 : 1);
   out.numbers.push_back(end.endpoint == nullptr ? kOpen : end.endpoint->ingress);
   out.numbers.push_back(end.endpoint == nullptr ? kOpen : end.endpoint->egress);
-  out.numbers.push_back(end.pod != nullptr && end.pod->host_network ? 1 : 0);
+  out.numbers.push_back(end.pod == nullptr ? 0 : end.pod->host_network ? 2 : 1);
 }
 
 class Grouper {
@@ -41,7 +45,16 @@ class Grouper {
         if (end.pod->host_network) nodes_.insert(end.pod->node);
     }
   }
-  void add(Pair pair) {
+  void add(Pair pair) { groups_[key_of(pair)].push_back(std::move(pair)); }
+  // Unless there is one like it.
+  void add_first(Pair pair) {
+    std::vector<Pair>& group = groups_[key_of(pair)];
+    if (group.empty()) group.push_back(std::move(pair));
+  }
+  [[nodiscard]] const Groups& groups() const { return groups_; }
+
+ private:
+  [[nodiscard]] Likeness key_of(const Pair& pair) const {
     Likeness key;
     describe(before_, pair.before, key);
     describe(after_, pair.after, key);
@@ -49,11 +62,9 @@ class Grouper {
       if (end->pod != nullptr && nodes_.contains(end->pod->node)) key.node += end->pod->node;
       key.node += '\n';
     }
-    groups_[key].push_back(std::move(pair));
+    return key;
   }
-  [[nodiscard]] const Groups& groups() const { return groups_; }
 
- private:
   const Examiner& before_;
   const Examiner& after_;
   std::set<std::string> nodes_;  // that pods on the host's network speak for
@@ -75,19 +86,15 @@ void pair_pods(const Examiner& before, const Examiner& after, Grouper& groups, C
   }
 }
 
-// Where either set begins to see something else outside of pods.
+// One address for each part outside of pods that either set tells apart: where one of them begins to see something
+// else.
 void pair_outside(const Examiner& before, const Examiner& after, Grouper& groups) {
-  std::map<Address, std::string> addresses;
-  for (const Examiner* examiner : {&before, &after}) {
-    for (const End& end : examiner->outside())
-      addresses.emplace(end.addresses.front(), end.name);
-  }
-  for (const auto& [address, name] : addresses) {
+  std::set<Address> addresses = before.borders();
+  addresses.merge(after.borders());
+  for (const Address& address : addresses) {
     const std::string text = format(address);
     Pair pair{before.find(text)->front(), after.find(text)->front()};
-    if (pair.before.pod != nullptr || pair.after.pod != nullptr) continue;
-    pair.before.name = pair.after.name = name;
-    groups.add(std::move(pair));
+    if (pair.before.pod == nullptr && pair.after.pod == nullptr) groups.add_first(std::move(pair));
   }
 }
 
@@ -152,11 +159,18 @@ void merge(std::vector<Difference>& all, std::vector<std::string> Difference::*m
 
 }  // namespace
 
-Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes) {
+Result<Comparison> compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes) {
   Comparison out;
   Grouper groups(before, after);
   pair_pods(before, after, groups, out);
   pair_outside(before, after, groups);
+  const std::size_t questions = groups.groups().size() * groups.groups().size() * probes.size();
+  if (questions > kMostQuestions) {
+    return fail(Code::resource_exhausted,
+                fmt::format("the policies tell {} ends and {} ports apart, too many to compare each with each",
+                            groups.groups().size(), probes.size()))
+        .with_hint("compare fewer at once, by namespaces or applications");
+  }
   Comparer comparer(before, after, probes, out);
   for (const auto& [one, from] : groups.groups()) {
     for (const auto& [other, to] : groups.groups())

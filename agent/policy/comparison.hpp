@@ -24,6 +24,7 @@ struct Comparison {
 };
 
 // All pods that both have, and what lies outside, each against each; `probes` are those of both together.
-[[nodiscard]] Comparison compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes);
+// resource_exhausted when they tell so much apart that the answer would take minutes.
+[[nodiscard]] Result<Comparison> compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes);
 
 }  // namespace omnitide::policy

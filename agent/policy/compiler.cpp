@@ -42,11 +42,13 @@ void sort_unique(std::vector<T>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
-// The policies that select a pod keep its connections' first verdicts when all of them say so.
+// The policies that select a pod keep its connections' first verdicts when all of them say so. One that a cluster's
+// administrator made never does: a tenant's annotation must not outlive a Deny.
 bool keeps_established(const Profile& profile) {
   bool any = false;
   for (const Selection* selection : profile.selections) {
     for (const PolicyState* policy : selection->subjects) {
+      if (std::holds_alternative<ClusterNetworkPolicy>(*policy->object)) return false;
       const auto* network = std::get_if<NetworkPolicy>(policy->object.get());
       if (network == nullptr) continue;
       if (!network->keep_established) return false;

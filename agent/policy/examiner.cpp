@@ -13,6 +13,7 @@ namespace omnitide::policy {
 namespace {
 
 constexpr std::uint8_t kAllBits = 128;
+constexpr std::size_t kMostAnswers = 1U << 18U;  // remembered: some 25 MiB
 
 bool waits_for_address(const Pod& pod) { return pod.addresses.empty() && !pod.host_network && !pod.finished; }
 
@@ -116,7 +117,7 @@ void Examiner::find_classes() {
 std::uint32_t Examiner::peer_class(IdentityId identity) const {
   const auto found = classes_.find(identity);
   const std::uint32_t number = found == classes_.end() ? 0 : found->second;
-  return number * 2 + ((identity & kPodBit) != 0 ? 1 : 0);
+  return number * 2U + ((identity & kPodBit) != 0 ? 1U : 0U);
 }
 
 End Examiner::end_at(const Address& address, std::string name) const {
@@ -129,7 +130,7 @@ End Examiner::end_at(const Address& address, std::string name) const {
 }
 
 // What rules see changes only where a prefix that they know begins, or behind its end.
-std::vector<End> Examiner::parts_of(const Prefix& block) const {
+std::set<Address> Examiner::borders(const Prefix& block) const {
   std::set<Address> borders{block.address};
   for (const auto& [prefix, identity] : plan_.locations()) {
     if (!block.contains(prefix) || prefix.is_v4() != block.is_v4()) continue;
@@ -137,10 +138,14 @@ std::vector<End> Examiner::parts_of(const Prefix& block) const {
     const std::optional<Address> behind = next(last_of(prefix));
     if (behind && block.contains(*behind)) borders.insert(*behind);
   }
+  return borders;
+}
+
+std::vector<End> Examiner::parts_of(const Prefix& block) const {
   std::vector<End> out;
   std::set<std::string> pods;
   std::set<IdentityId> seen;
-  for (const Address& address : borders) {
+  for (const Address& address : borders(block)) {
     End end = end_at(address, format(address));
     if (end.pod != nullptr ? !pods.insert(end.name).second : !seen.insert(end.identities.front()).second) continue;
     out.push_back(std::move(end));
@@ -167,13 +172,9 @@ Result<std::vector<End>> Examiner::find(std::string_view text) const {
   return error;
 }
 
-std::vector<End> Examiner::outside() const {
-  std::vector<End> out;
-  for (const char* all : {"0.0.0.0/0", "::/0"}) {
-    for (End& end : parts_of(*parse_prefix(all))) {
-      if (end.pod == nullptr) out.push_back(std::move(end));
-    }
-  }
+std::set<Address> Examiner::borders() const {
+  std::set<Address> out = borders(*parse_prefix("0.0.0.0/0"));
+  out.merge(borders(*parse_prefix("::/0")));
   return out;
 }
 
@@ -193,6 +194,7 @@ std::vector<bool> Examiner::common_families(const End& from, const End& to) {
   if (!out.empty() || (!from.placeholder && !to.placeholder)) return out;
   // A pod without an address may get one of either family: that of the other end.
   const End& other = from.placeholder ? to : from;
+  if (other.addresses.empty()) return out;  // on the host's network, and its node's address is not known
   out.push_back(index_of(other, true).has_value());
   return out;
 }
@@ -201,6 +203,7 @@ Verdict Examiner::judge(const End& subject, Direction direction, IdentityId peer
                         std::uint16_t port) {
   if (subject.endpoint == nullptr) return {};
   const SetId set = direction == Direction::ingress ? subject.endpoint->ingress : subject.endpoint->egress;
+  if (answers_.size() >= kMostAnswers) answers_.clear();
   const auto [at, fresh] = answers_.try_emplace(Question{set, peer, protocol, port});
   if (fresh) at->second = plan_.judge(set, peer, static_cast<std::uint8_t>(protocol), port);
   return at->second;

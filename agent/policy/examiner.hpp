@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,8 +45,8 @@ class Examiner {
   // "namespace/pod", an address, or a CIDR: one end for each part of it that rules can tell apart. not_found for a pod
   // that is not there, with the nearest name; invalid_argument for other texts.
   [[nodiscard]] Result<std::vector<End>> find(std::string_view text) const;
-  // One end for each part of all addresses that rules can tell apart and that no pod has.
-  [[nodiscard]] std::vector<End> outside() const;
+  // The first addresses of all parts that rules may tell apart. Two sets of rules together see a change only there.
+  [[nodiscard]] std::set<Address> borders() const;
 
   // The port of that name and protocol on the pod; nullopt when it has none.
   [[nodiscard]] static std::optional<std::uint16_t> named_port(const End& to, std::string_view name, Protocol protocol);
@@ -73,6 +74,7 @@ class Examiner {
  private:
   explicit Examiner(Compiler compiler) : compiler_(std::move(compiler)) {}
   [[nodiscard]] End end_at(const Address& address, std::string name) const;
+  [[nodiscard]] std::set<Address> borders(const Prefix& block) const;
   [[nodiscard]] std::vector<End> parts_of(const Prefix& block) const;
   void find_classes();
   [[nodiscard]] Verdict judge(const End& subject, Direction direction, IdentityId peer, Protocol protocol,

@@ -200,7 +200,8 @@ struct policy_ticket {
   struct policy_connection_key connection;
 };
 
-/* fragments: LRU hash: the ports of the first fragment, for the others. */
+/* fragments: LRU hash: the ports of the first fragment, for the others. Of IPv6 the protocol is no part of the key: the
+ * others say what follows their fragment header, which may be one more extension header (RFC 8200, 4.5). */
 struct policy_fragment_key {
   __u32 scope;
   __u32 id;
@@ -213,7 +214,8 @@ struct policy_fragment {
   __u64 seen_ns;
   __u16 source_port;
   __u16 destination_port;
-  __u32 reserved;
+  __u8 protocol;
+  __u8 reserved[3];
 };
 
 /* budgets: array, index scope modulo POLICY_BUDGETS: how many connections an endpoint may still open. */

@@ -12,6 +12,13 @@ static __always_inline int conclude(struct __sk_buff *skb, const struct policy_e
   return dropped && !(e->flags & POLICY_AUDIT) ? DROP : PASS;
 }
 
+/* Of an endpoint that could not be read as a whole nothing is known: closed. */
+static __always_inline int conclude_torn(struct __sk_buff *skb, struct policy_endpoint *e, struct packet *p, struct outcome *o) {
+  e->flags = 0;
+  __builtin_memset(p, 0, sizeof(*p));
+  return conclude(skb, e, p, o);
+}
+
 /* The verdict on a packet that waited for address translation. 0, or why it is dropped, which has been told already.
  * `client` says who sent it; `e` is room for the sender's endpoint. */
 static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, struct policy_endpoint *e, struct client *client) {
@@ -26,6 +33,12 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
     return POLICY_REASON_TICKET;
   }
   const struct policy_connection_key *key = &ticket->connection;
+  /* A ticket that was issued anew while its packet waited for a neighbour's answer is another pod's. */
+  if (!same_address(&p->source, &key->local) && identity_of(&p->source, e->epoch) & POLICY_POD_BIT) {
+    count(POLICY_EGRESS, POLICY_REASON_TICKET, skb->len);
+    report(skb, p, &o);
+    return POLICY_REASON_TICKET;
+  }
   client->ifindex = o.ifindex = ticket->ifindex;
   client->identity = o.source_identity = e->identity;
   client->address = key->local;
@@ -88,6 +101,13 @@ static __always_inline int track(struct __sk_buff *skb, struct scratch *s, struc
   return conclude(skb, e, p, o);
 }
 
+/* Neighbour discovery with a destination that the node would forward to where nobody judges. */
+static __always_inline int may_be_routed(const struct packet *p, __u32 epoch) {
+  const struct policy_address *to = &p->destination;
+  if (to->bytes[0] == 0xff || is_link_local(to) || is_nodes(to)) return 0;
+  return !(identity_of(to, epoch) & POLICY_POD_BIT); /* a pod's device sees that the hop limit fell */
+}
+
 static __always_inline int pod(struct __sk_buff *skb, __u32 direction) {
   struct scratch *scratch = get_scratch();
   if (!scratch) return DROP; /* cannot be */
@@ -98,14 +118,11 @@ static __always_inline int pod(struct __sk_buff *skb, __u32 direction) {
   const int from = direction == POLICY_EGRESS;
   struct outcome o = {.ifindex = skb->ifindex, .direction = (__u8)direction, .rule = POLICY_NO_RULE};
   o.reason = POLICY_REASON_TORN;
-  if (found == ENDPOINT_TORN) {
-    e->flags = 0;
-    __builtin_memset(p, 0, sizeof(*p));
-    return conclude(skb, e, p, &o);
-  }
+  if (found == ENDPOINT_TORN) return conclude_torn(skb, e, p, &o);
   if (from && ticket_of(skb)) clear_ticket(skb); /* not the pod's to give */
   o.reason = (__u8)parse_frame(skb, e, from, p);
   if (o.reason) return conclude(skb, e, p, &o);
+  if (from && p->flags & PACKET_NEIGHBOUR && may_be_routed(p, e->epoch)) p->flags &= ~PACKET_NEIGHBOUR;
   if (from && is_spoofed(skb, e, p)) o.reason = POLICY_REASON_SPOOFED_SOURCE;
   else if (p->flags & PACKET_NEIGHBOUR) o.reason = POLICY_REASON_NEIGHBOUR;
   else if (e->flags & POLICY_CLOSED) o.reason = POLICY_REASON_CLOSED;
@@ -129,8 +146,6 @@ static __always_inline int is_denied(const struct policy_address *address) {
   const struct policy_prefix key = {.length = 128, .address = *address};
   return bpf_map_lookup_elem(&deny, &key) != 0;
 }
-
-static __always_inline int is_nodes(const struct policy_address *address) { return bpf_map_lookup_elem(&own, address) != 0; }
 
 static __always_inline int is_group(const struct packet *p) {
   const __u8 *d = p->destination.bytes;
@@ -163,8 +178,10 @@ int policy_enter(struct __sk_buff *skb) {
   if (!scratch) return PASS; /* cannot be */
   struct policy_endpoint *e = &scratch->endpoint;
   struct packet *p = &scratch->packet;
-  if (read_endpoint(skb->ifindex, POLICY_HOST, e) != ENDPOINT_FOUND) return PASS;
-  struct outcome o = {.ifindex = skb->ifindex, .direction = POLICY_INGRESS, .rule = POLICY_NO_RULE};
+  const int found = read_endpoint(skb->ifindex, POLICY_HOST, e);
+  if (found == ENDPOINT_NONE) return PASS;
+  struct outcome o = {.ifindex = skb->ifindex, .direction = POLICY_INGRESS, .rule = POLICY_NO_RULE, .reason = POLICY_REASON_TORN};
+  if (found == ENDPOINT_TORN) return conclude_torn(skb, e, p, &o);
   o.reason = (__u8)parse_frame(skb, e, 0, p);
   if (o.reason == POLICY_REASON_NEIGHBOUR || o.reason == POLICY_REASON_UNKNOWN_ETHERTYPE) return PASS;
   if (o.reason) return conclude(skb, e, p, &o);
@@ -179,9 +196,11 @@ int policy_leave(struct __sk_buff *skb) {
   struct policy_endpoint *e = &scratch->endpoint;
   struct packet *p = &scratch->packet;
   const int waiting = ticket_of(skb) != 0;
-  if (read_endpoint(skb->ifindex, POLICY_HOST | POLICY_NO_L2 | POLICY_BRIDGE, e) != ENDPOINT_FOUND) e->flags = 0;
+  const int found = read_endpoint(skb->ifindex, POLICY_HOST | POLICY_NO_L2 | POLICY_BRIDGE, e);
+  struct outcome o = {.ifindex = skb->ifindex, .direction = POLICY_EGRESS, .rule = POLICY_NO_RULE, .reason = POLICY_REASON_TORN};
+  if (found == ENDPOINT_TORN) return conclude_torn(skb, e, p, &o);
+  if (found == ENDPOINT_NONE) e->flags = 0;
   if (!waiting && !(e->flags & POLICY_HOST)) return PASS;
-  struct outcome o = {.ifindex = skb->ifindex, .direction = POLICY_EGRESS, .rule = POLICY_NO_RULE};
   o.reason = (__u8)parse_frame(skb, e, 0, p);
   if (o.reason == POLICY_REASON_NEIGHBOUR || (o.reason == POLICY_REASON_UNKNOWN_ETHERTYPE && !waiting)) return PASS;
   if (o.reason) return conclude(skb, e, p, &o);

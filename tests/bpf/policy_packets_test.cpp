@@ -282,11 +282,12 @@ TEST_CASE("a pod speaks for itself only") {
   CHECK(path.send(kOut, arp("10.0.0.254", "10.0.0.2")).reason == POLICY_REASON_SPOOFED_SOURCE);
   CHECK(path.send(kIn, arp("10.0.0.254", "10.0.0.1")).verdict == kPass);
   const auto advertise = [](std::string_view target) {
-    return frame6(ip6("fe80::1", "ff02::1", 58, icmp(136, 0, 0, address_bytes(target))));
+    return frame6(ip6("fe80::1", "ff02::1", 58, icmp(136, 0, 0, address_bytes(target)), 255));
   };
   CHECK(path.send(kOut, advertise("fd00::1")).verdict == kPass);
   CHECK(path.send(kOut, advertise("fd00::254")).reason == POLICY_REASON_SPOOFED_SOURCE);
-  CHECK(path.send(kOut, frame6(ip6("fe80::1", "ff02::1", 58, icmp(134, 0)))).reason == POLICY_REASON_SPOOFED_SOURCE);
+  CHECK(path.send(kOut, frame6(ip6("fe80::1", "ff02::1", 58, icmp(134, 0), 255))).reason ==
+        POLICY_REASON_SPOOFED_SOURCE);
   CHECK(path.send(kOut, frame6(ip6("fe80::1", "fd00::2", 17, udp(1, 53)))).reason == POLICY_REASON_SPOOFED_SOURCE);
 }
 
@@ -298,7 +299,7 @@ TEST_CASE("a closed device may say which addresses it has, and nothing else") {
   closed.epoch = 1;
   path.endpoint(kPod, closed);
   const auto discovery = [](unsigned type) {
-    return frame6(ip6("fd00::1", "ff02::1", 58, icmp(type, 0, 0, address_bytes("fd00::1"))));
+    return frame6(ip6("fd00::1", "ff02::1", 58, icmp(type, 0, 0, address_bytes("fd00::1")), 255));
   };
   CHECK(path.send(kOut, arp("10.0.0.1", "10.0.0.254")).reason == POLICY_REASON_NEIGHBOUR);
   CHECK(path.send(kOut, discovery(136)).reason == POLICY_REASON_NEIGHBOUR);

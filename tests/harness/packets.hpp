@@ -57,11 +57,12 @@ inline Bytes ip4(const V4& head, const Bytes& payload) {
   return out + payload;
 }
 
-inline Bytes ip6(std::string_view source, std::string_view destination, unsigned next, const Bytes& payload) {
+inline Bytes ip6(std::string_view source, std::string_view destination, unsigned next, const Bytes& payload,
+                 unsigned hop_limit = 64) {
   Bytes out;
   put(out, {0x60, 0, 0, 0});
   put16(out, static_cast<unsigned>(payload.size()));
-  put(out, {next, 64});
+  put(out, {next, hop_limit});
   return out + address_bytes(source) + address_bytes(destination) + payload;
 }
 // A fragment header (RFC 8200, 4.5) in front of a payload; `offset` in units of 8.

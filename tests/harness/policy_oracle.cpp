@@ -248,6 +248,9 @@ bool Oracle::allows_egress(const Pod& pod, const Packet& packet) const {
 
 bool Oracle::keeps_established(const Pod& pod) const {
   bool selected = false;
+  for (const ClusterNetworkPolicy* policy : cluster_policies_) {
+    if (selects(policy->subject_namespaces, policy->subject_pods, pod)) return false;
+  }
   for (const NetworkPolicy* policy : network_policies_) {
     if (!selects(*policy, pod)) continue;
     if (!policy->keep_established) return false;

@@ -66,11 +66,12 @@ static __always_inline int within_budget(__u32 scope, __u64 now) {
 /* The ports of a fragmented packet are known from its first fragment; a later one without is dropped. */
 static __noinline int resolve_fragment(struct packet *p, __u32 scope) {
   struct policy_fragment_key key = {
-      .scope = scope, .id = p->fragment_id, .source = p->source, .destination = p->destination, .protocol = p->protocol};
+      .scope = scope, .id = p->fragment_id, .source = p->source, .destination = p->destination};
+  if (p->flags & PACKET_V4) key.protocol = p->protocol;
   const __u64 now = clock_now();
   if (p->flags & PACKET_FIRST_FRAGMENT) {
     const struct policy_fragment value = {
-        .seen_ns = now, .source_port = p->source_port, .destination_port = p->destination_port};
+        .seen_ns = now, .source_port = p->source_port, .destination_port = p->destination_port, .protocol = p->protocol};
     bpf_map_update_elem(&fragments, &key, &value, BPF_ANY);
     return 0;
   }
@@ -78,6 +79,7 @@ static __noinline int resolve_fragment(struct packet *p, __u32 scope) {
   if (!first || now - first->seen_ns > 30ULL * 1000000000) return POLICY_REASON_FRAGMENT_WITHOUT_FIRST;
   p->source_port = first->source_port;
   p->destination_port = first->destination_port;
+  p->protocol = first->protocol;
   return 0;
 }
 

@@ -56,6 +56,8 @@ static __always_inline int is_own(const struct policy_endpoint *endpoint, const 
          (same_address(address, &endpoint->addresses[0]) || same_address(address, &endpoint->addresses[1]));
 }
 
+static __always_inline int is_nodes(const struct policy_address *address) { return bpf_map_lookup_elem(&own, address) != 0; }
+
 /* Ethernet types and tags, then IP. 0 with `p` filled, POLICY_REASON_NEIGHBOUR, or why the packet is dropped. From a pod,
  * ARP must speak of the pod's own address (RFC 826: sender protocol address at 14). Of a closed device no address is
  * known: without its ARP and neighbour discovery a bridge would never learn whose it is. */
@@ -100,9 +102,9 @@ static __always_inline int is_spoofed(struct __sk_buff *skb, const struct policy
     if (p->icmp_type == 136) {
       struct policy_address target;
       if (load(skb, p->transport + 8, &target, 16)) return 1;
-      if (!is_own(endpoint, &target) && !is_link_local(&target)) return 1;
+      if (!is_own(endpoint, &target) && (!is_link_local(&target) || is_nodes(&target))) return 1;
     }
-    return !is_own(endpoint, &p->source) && !is_link_local(&p->source) && !is_unspecified(&p->source);
+    return !is_own(endpoint, &p->source) && (!is_link_local(&p->source) || is_nodes(&p->source)) && !is_unspecified(&p->source);
   }
   return !is_own(endpoint, &p->source);
 }

@@ -34,6 +34,7 @@ struct packet {
   __u32 fragment_id;
   __u32 transport; /* offset */
   __u32 end;       /* offset behind the IP packet */
+  __u8 hop_limit;  /* IPv6; of plain TCP and UDP not read */
 } __attribute__((aligned(8)));
 
 enum { FARTHEST_HEADER = 1024, MOST_EXTENSIONS = 8, MOST_TAGS = 2, MOST_OPTIONS = 40 };
@@ -127,7 +128,9 @@ static __always_inline int parse_transport(struct __sk_buff *skb, struct packet 
   } else {
     if (type == 128 || type == 129) p->source_port = p->destination_port = (__u16)(head[4] << 8 | head[5]);
     if (type >= 1 && type <= 4) p->flags |= PACKET_ICMP_ERROR;
-    if ((type >= 130 && type <= 137) || type == 143) p->flags |= PACKET_NEIGHBOUR;
+    /* RFC 4861, 7.1.1 and 2710, 3: whatever was forwarded has another hop limit, and is any other ICMP. */
+    const int listener = type <= 132 || type == 143;
+    if (((type >= 130 && type <= 137) || type == 143) && p->hop_limit == (listener ? 1 : 255)) p->flags |= PACKET_NEIGHBOUR;
   }
   return 0;
 }
@@ -232,6 +235,7 @@ static __always_inline int parse_v6(struct __sk_buff *skb, __u32 offset, struct 
   p->destination = *(const struct policy_address *)(const void *)(head + 24);
   if (is_mapped(&p->source) || is_mapped(&p->destination)) return POLICY_REASON_BAD_HEADER;
   p->protocol = head[6];
+  p->hop_limit = head[7];
   p->transport = offset + 40;
   if (p->protocol == PROTOCOL_TCP || p->protocol == PROTOCOL_UDP) return 0;
   const __u64 walk = policy_walk_extensions(skb, offset + 40, p->end, head[6]);

@@ -70,8 +70,12 @@ static __always_inline int is_related(struct __sk_buff *skb, struct scratch *s, 
   __builtin_memset(&s->quoted, 0, sizeof(s->quoted));
   if (parse_quoted(skb, s->packet.transport + 8, s->packet.flags & PACKET_V4, &s->quoted)) return 0;
   connection_key(&s->key, scope, &s->quoted, !to_endpoint);
-  const struct policy_connection *connection = find_connection(&s->key, digest_of(&s->key));
-  return connection && (connection->state != POLICY_CONNECTION_DEFERRED || is_from_own_node(skb));
+  struct policy_connection *connection = find_connection(&s->key, digest_of(&s->key));
+  const struct policy_endpoint *e = &s->endpoint;
+  if (!connection || is_idle(connection, s->quoted.protocol, clock_now())) return 0;
+  if (connection->state == POLICY_CONNECTION_DEFERRED) return is_from_own_node(skb);
+  return connection->epoch == e->epoch || connection->own_node || e->flags & POLICY_KEEP_ESTABLISHED ||
+         judge_again(e, &s->key, connection) == POLICY_REASON_CONNECTION;
 }
 
 /* A packet of a connection that is known. 0: it opens a new one. */
@@ -107,7 +111,9 @@ static __always_inline int continue_connection(struct __sk_buff *skb, const stru
   /* Address translation of UDP may choose anew while the connection lives: its choice is judged once a second. */
   if (!reply && connection->translated && p->protocol != PROTOCOL_TCP && now - connection->seen_ns > 1000000000ULL)
     issue_ticket(skb, key, now);
-  touch(connection, now);
+  /* A reply leaves the time to the next request, which has to see that a second passed. */
+  if (!reply || !connection->translated || p->protocol == PROTOCOL_TCP || now - connection->seen_ns > 30ULL * 1000000000)
+    touch(connection, now);
   follow_tcp(connection, p, reply);
   return POLICY_REASON_CONNECTION;
 }
@@ -121,6 +127,13 @@ static __always_inline __u32 judge_midstream(const struct policy_endpoint *e, co
   if (verdict & VERDICT_ACCEPT) return verdict;
   fresh->direction = !direction;
   return judge_end(e, !direction, identity, p->protocol, p->source_port);
+}
+
+/* Tunnels take their packets before any socket's filter, so that policy_deliver never sees them. */
+static __always_inline int is_tunnel(const struct packet *p) {
+  const __u16 port = p->destination_port;
+  return p->protocol == PROTOCOL_UDP && (port == 4500 || port == 4789 || port == 6081 || port == 8472 || port == 51820) &&
+         is_nodes(&p->destination);
 }
 
 /* A packet that opens a connection. Fills the outcome. */
@@ -143,7 +156,7 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
   } else if (ingress && is_from_own_node(skb) && !(e->flags & POLICY_HOST)) {
     fresh.own_node = 1;
     o->reason = POLICY_REASON_OWN_NODE;
-  } else if (!ingress && !(e->flags & POLICY_HOST) && ported && !(identity & POLICY_POD_BIT)) {
+  } else if (!ingress && !(e->flags & POLICY_HOST) && ported && !(identity & POLICY_POD_BIT) && !is_tunnel(p)) {
     /* Perhaps a Service: the destination is not known yet, and with masquerade the source will not be either. Unless it
      * answers somebody who may connect to the pod. */
     if (e->egress_set && !opens && judge_end(e, POLICY_INGRESS, identity, p->protocol, p->source_port) & VERDICT_ACCEPT) {
@@ -175,5 +188,7 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
     fresh.audit = 1;
   }
   const int full = remember(key, digest, &fresh, old, now);
-  if (full) o->reason = (__u8)full;
+  /* The node shares one budget with all that it forwards and all that reaches it: what is beyond it was judged, and is not
+   * remembered. A flood must not lock the operator out. */
+  if (full && !(e->flags & POLICY_HOST)) o->reason = (__u8)full;
 }

@@ -77,7 +77,7 @@ Bytes udp_frame(const std::string& source, const std::string& destination) {
 Bytes advertisement(const std::string& source, const std::string& target) {
   Bytes out;
   put(out, {136, 0, 0, 0, 0x20, 0, 0, 0});
-  return ethernet(0x86dd, ip6(source, "ff02::1", 58, out + address_bytes(target)));
+  return ethernet(0x86dd, ip6(source, "ff02::1", 58, out + address_bytes(target), 255));
 }
 
 }  // namespace

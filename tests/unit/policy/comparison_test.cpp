@@ -17,7 +17,9 @@ Comparison compared(const std::string& before, const std::string& after) {
   REQUIRE(left);
   REQUIRE(right);
   old.insert(old.end(), now.begin(), now.end());
-  return compare(*left, *right, port_probes(old));
+  Result<Comparison> out = compare(*left, *right, port_probes(old));
+  REQUIRE(out);
+  return std::move(*out);
 }
 
 using Ports = std::vector<std::string>;
@@ -79,6 +81,26 @@ TEST_CASE("a policy that goes opens what it closed, for pods and for addresses o
   CHECK(from_pods);
   CHECK(from_block);
   CHECK(from_world);
+}
+
+TEST_CASE("a block that becomes narrower or wider is a difference for what lies between") {
+  const auto with = [](const std::string& cidr) {
+    return conformance_cluster() + network_policy("x", "p",
+                                                  "{podSelector: {matchLabels: {pod: a}}, ingress: [{from: "
+                                                  "[{ipBlock: {cidr: " +
+                                                      cidr + "}}]}]}");
+  };
+  for (const bool narrower : {true, false}) {
+    const std::string wide = with("172.16.0.0/12"), narrow = with("172.16.0.0/16");
+    const Comparison found = compared(narrower ? wide : narrow, narrower ? narrow : wide);
+    REQUIRE_FALSE(found.differences.empty());
+    for (const Difference& each : found.differences) {
+      CHECK(each.from == std::vector<std::string>{"172.17.0.0"});
+      CHECK(each.to == std::vector<std::string>{"x/a"});
+      CHECK(each.before == narrower);
+      CHECK(each.after != narrower);
+    }
+  }
 }
 
 TEST_CASE("pods that only one has are told, and ends that are judged alike are told together") {

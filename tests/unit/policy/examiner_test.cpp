@@ -111,6 +111,17 @@ TEST_CASE("pods without an address are judged by their labels, those that ended 
   CHECK(examiner.find("x/job").has_error());
 }
 
+TEST_CASE("a pod on the host's network without an address, and one that waits for one, have nothing to be asked by") {
+  Examiner examiner =
+      examiner_of(pod("x", "agent", "pod: agent", "spec: {hostNetwork: true}\nstatus: {phase: Pending}") +
+                  pod("x", "new", "pod: new", "spec: {}\nstatus: {phase: Pending}"));
+  const End host = one(examiner, "x/agent"), waiting = one(examiner, "x/new");
+  CHECK(Examiner::common_families(host, waiting).empty());
+  CHECK(Examiner::common_families(waiting, host).empty());
+  CHECK_FALSE(examiner.ask(host, waiting, Protocol::tcp, 80));
+  CHECK(examiner.ask(waiting, waiting, Protocol::tcp, 80));
+}
+
 TEST_CASE("what is on the host's network is the node: its own pods are open to it, others are not") {
   const auto placed = [](const char* name, const char* node, const char* address, bool host) {
     return pod("x", name, std::string("pod: ") + name,
