@@ -73,7 +73,6 @@ v1::PolicyDifferenceList message_of(const policy::Comparison& found) {
     item.set_protocol(icmp ? "ICMP" : std::string(policy::protocol_name(each.port.protocol)));
     item.set_port(each.port.first);
     item.set_last_port(each.port.last);
-    item.set_any_other_port(each.port.other);
     item.set_ip_version(each.v4 ? "IPv4" : "IPv6");
     item.set_old_verdict(each.before ? "allow" : "deny");
     item.set_new_verdict(each.after ? "allow" : "deny");
@@ -86,7 +85,6 @@ v1::PolicyDifferenceList message_of(const policy::Comparison& found) {
 int diff(const Session& session, const DiffOptions& options) {
   if (options.before == "-" && options.after == "-")
     return session.failed(fail(Code::invalid_argument, "standard input can be one of the two only"));
-  std::vector<policy::ObjectRef> all;
   std::vector<policy::Examiner> both;
   for (const std::string& path : {options.before, options.after}) {
     const Result<policy::Loaded> loaded = load_policy(session, path);
@@ -95,9 +93,8 @@ int diff(const Session& session, const DiffOptions& options) {
     Result<policy::Examiner> examiner = policy::Examiner::of(objects);
     if (examiner.has_error()) return session.failed(examiner.error());
     both.push_back(std::move(*examiner));
-    all.insert(all.end(), objects.begin(), objects.end());
   }
-  const Result<policy::Comparison> compared = policy::compare(both[0], both[1], policy::port_probes(all));
+  const Result<policy::Comparison> compared = policy::compare(both[0], both[1]);
   if (compared.has_error()) return session.failed(compared.error());
   const policy::Comparison& found = *compared;
   const int printed = session.format() == Format::table ? session.print(text_of(found, session.console()))

@@ -13,7 +13,7 @@ namespace omnitide::policy {
 // Ends that both sets judge alike are told together.
 struct Difference {
   std::vector<std::string> from, to;  // names of ends
-  PortProbe port;
+  PortProbe port;                     // the whole range that changes in the same way
   bool v4 = true;
   bool before = false, after = false;  // allowed
 };
@@ -23,8 +23,8 @@ struct Comparison {
   std::vector<std::string> only_old, only_new;  // pods that one of the two does not have
 };
 
-// All pods that both have, and what lies outside, each against each; `probes` are those of both together.
+// All pods that both have, and what lies outside, each against each, over all ports.
 // resource_exhausted when they tell so much apart that the answer would take minutes.
-[[nodiscard]] Result<Comparison> compare(Examiner& before, Examiner& after, const std::vector<PortProbe>& probes);
+[[nodiscard]] Result<Comparison> compare(Examiner& before, Examiner& after);
 
 }  // namespace omnitide::policy

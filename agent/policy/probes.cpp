@@ -92,6 +92,7 @@ std::string describe(const PortProbe& probe) {
   if (probe.protocol == Protocol::icmp) return "ICMP";
   const std::string_view protocol = protocol_name(probe.protocol);
   if (probe.other) return fmt::format("{} every other", protocol);
+  if (probe.first == 1 && probe.last == kBehindLast - 1) return fmt::format("{} every port", protocol);
   if (probe.first == probe.last) return fmt::format("{} {}", protocol, probe.first);
   return fmt::format("{} {}-{}", protocol, probe.first, probe.last);
 }

@@ -19,7 +19,7 @@ struct PortProbe {
   auto operator<=>(const PortProbe&) const = default;
 };
 
-// "TCP 80", "TCP 8000-8100", "UDP every other", "ICMP".
+// "TCP 80", "TCP 8000-8100", "UDP every port", "SCTP every other", "ICMP".
 [[nodiscard]] std::string describe(const PortProbe& probe);
 
 // For TCP, UDP and SCTP, in the order of their ports, then ICMP.
