@@ -59,7 +59,11 @@ Result<policy::Loaded> load_configured(const Session& session) {
   policy::Loaded out;
   if (!directory.empty()) {
     Result<policy::Loaded> files = policy::load_objects(directory, wall_now());
-    if (files.has_error()) return files;
+    if (files.has_error()) {
+      Error error = files.error();
+      error.hint = "that is policy.directory of the configuration; name another one by --objects DIR";
+      return error;
+    }
     out = std::move(*files);
   }
   std::vector<policy::SourceUpdate> documents = registry_documents(session);
