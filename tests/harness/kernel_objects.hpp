@@ -86,11 +86,11 @@ inline KernelObjects objects_sized(std::uint32_t addresses) {
   return out;
 }
 
-// Waits, up to some seconds, until the objects are these; what there is at the end.
+// Waits, up to half a minute, until the objects are these; what there is at the end.
 template <class Count>
 KernelObjects settled_objects(const KernelObjects& wanted, Count count) {
   KernelObjects now = count();
-  for (int i = 0; i < 200 && now != wanted; ++i) {
+  for (int i = 0; i < 1500 && now != wanted; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     now = count();
   }

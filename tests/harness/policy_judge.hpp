@@ -15,6 +15,7 @@
 #include "ebpf/enforcement/object.hpp"
 #include "ebpf/enforcement/publisher.hpp"
 #include "tests/harness/packets.hpp"
+#include "tests/harness/test_run_device.hpp"
 
 namespace omnitide::test {
 
@@ -62,6 +63,7 @@ class PolicyJudge {
   }
 
   static enforcement::Object load(const enforcement::Options& options) {
+    TestRunDevice::prepare();
     Result<enforcement::Object> object = enforcement::load_object(options, {}, std::make_shared<enforcement::Faults>());
     if (object.has_error()) throw std::runtime_error(object.error().text());
     return std::move(*object);
@@ -91,7 +93,7 @@ class PolicyJudge {
                             const Bytes& packet, std::uint32_t mark = 0) const {
     __sk_buff context{}, after{};
     context.mark = mark;
-    context.ingress_ifindex = received;
+    TestRunDevice::set(context, received);
     context.ifindex = ifindex;
     bpf_test_run_opts options{};
     options.sz = sizeof options;
