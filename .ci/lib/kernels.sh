@@ -8,8 +8,9 @@ KERNEL_GUEST_SECONDS=3000
 # script of tests/kernels. A test case that needs what not every kernel has says so by a tag: [needs-tcx]. The feature's
 # name is that of docs/facts.md.
 KERNEL_TESTS=(tests_bpf:1000 tests_enforcement:1500 tests_netns_points:900 tests_netns_services:900 agent.sh:400)
-# With what they depend on. They are loaded in this order, before the tests.
-KERNEL_MODULES=(veth sch_ingress cls_bpf bridge 8021q dummy sctp nf_tables nf_conntrack nft_ct nft_chain_nat nft_nat nft_masq)
+# With what they depend on, loaded in this order before the tests. Not sctp: a test answers SCTP itself.
+KERNEL_MODULES=(veth sch_ingress cls_bpf bridge 8021q dummy nf_tables nf_conntrack nft_ct nft_chain_nat nft_nat nft_masq
+  nft_numgen nft_fib_ipv4 nft_fib_ipv6)
 KERNEL_GUEST_TOOLS=(ip tc nft curl iperf3) # of this system; busybox has the rest
 
 # kernels [SERIES...]
@@ -72,6 +73,7 @@ make_initrd() {
   for name in "${KERNEL_GUEST_TOOLS[@]}"; do
     with_libraries "$tree" "$(PATH="$PATH:/usr/sbin:/sbin" command -v "$name")" "/tools/$name"
   done
+  with_libraries "$tree" /bin/sh /tools/sh # the shell of busybox would take its own ip for ours
   with_libraries "$tree" build/test/bin/omnitide-agent /programs/omnitide-agent
   for entry in "${KERNEL_TESTS[@]}"; do
     name="${entry%%:*}"

@@ -1,10 +1,9 @@
-#!/bin/busybox sh
+#!/bin/sh
 # shellcheck shell=dash
 # In an emulated machine: the agent as a user runs it, with two pods behind veths and one policy between them.
 agent=/programs/omnitide-agent
 web=10.9.0.2 client=10.9.0.3
 
-ip() { /tools/ip "$@"; } # not the shell's own, which knows no namespaces
 ok() { echo "ok      $1"; }
 not_ok() { echo "FAILED  $1"; }
 # check NAME COMMAND...: the command succeeds. refuse NAME COMMAND...: it does not.

@@ -3,8 +3,10 @@
 # The first process of an emulated machine (./dev test --kernels): modules, file systems, the tests, off. People read
 # the console; ./dev reads lines of words divided by tabs from the second serial line.
 export PATH=/tools:/bin HOME=/root
+ulimit -n 20000 # as this system has; 1024 otherwise
 /bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /var/lib /etc
 /bin/busybox --install -s /bin
+ln -sf /tools/sh /bin/sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
@@ -61,7 +63,7 @@ test_program() {
 script() {
   begin=$(cut -d. -f1 /proc/uptime)
   echo "== $1"
-  timeout -s KILL "$2" sh "/tests/$1" >"/tmp/$1.out" 2>&1 </dev/null
+  timeout -s KILL "$2" /bin/sh "/tests/$1" >"/tmp/$1.out" 2>&1 </dev/null
   status=$?
   cat "/tmp/$1.out"
   tell test "$1" "$(grep -c '^ok ' "/tmp/$1.out")" "$(grep -c '^FAILED ' "/tmp/$1.out")" "$status" \
