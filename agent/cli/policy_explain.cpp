@@ -138,7 +138,7 @@ void fill(const Examiner& examiner, const Question& question, Direction directio
 
 void add_notes(const Question& question, v1::PolicyExplanation& out) {
   for (const End* end : {question.from, question.to}) {
-    if (end->placeholder)
+    if (end->unaddressed)
       out.add_notes(end->name + " has no address yet: judged by its labels, and by no ipBlock but ::/0");
   }
   if (question.to->pod == nullptr)

@@ -54,7 +54,7 @@ bool is_own_node(const End& from, const End& to) {
 
 Result<Examiner> Examiner::of(std::span<const ObjectRef> objects) {
   Examiner out(Compiler(Compiler::Options{}));
-  std::set<std::size_t> placeholders;
+  std::set<std::size_t> unaddressed_pods;
   Address free = *parse_address("100::1");
   for (const ObjectRef& object : objects) {
     const auto* pod = std::get_if<Pod>(object.get());
@@ -65,7 +65,7 @@ Result<Examiner> Examiner::of(std::span<const ObjectRef> objects) {
     Pod placed = *pod;
     placed.addresses = {free};
     free = *next(free);
-    placeholders.insert(out.objects_.size());
+    unaddressed_pods.insert(out.objects_.size());
     out.objects_.push_back(std::make_shared<const Object>(std::move(placed)));
   }
   Result<PlanUpdate> update = out.compiler_.apply({.upserts = out.objects_, .removals = {}, .relocated = {}});
@@ -78,7 +78,7 @@ Result<Examiner> Examiner::of(std::span<const ObjectRef> objects) {
     End end;
     end.name = pod->name_space + "/" + pod->name;
     end.pod = pod;
-    end.placeholder = placeholders.contains(i);
+    end.unaddressed = unaddressed_pods.contains(i);
     end.endpoint = out.plan_.endpoint(end.name);
     end.addresses = end.endpoint != nullptr ? end.endpoint->addresses : pod->addresses;
     for (const Address& address : end.addresses)
@@ -191,9 +191,9 @@ std::vector<bool> Examiner::common_families(const End& from, const End& to) {
   for (const bool v4 : {true, false}) {
     if (index_of(from, v4) && index_of(to, v4)) out.push_back(v4);
   }
-  if (!out.empty() || (!from.placeholder && !to.placeholder)) return out;
+  if (!out.empty() || (!from.unaddressed && !to.unaddressed)) return out;
   // A pod without an address may get one of either family: that of the other end.
-  const End& other = from.placeholder ? to : from;
+  const End& other = from.unaddressed ? to : from;
   if (other.addresses.empty()) return out;  // on the host's network, and its node's address is not known
   out.push_back(index_of(other, true).has_value());
   return out;

@@ -26,7 +26,7 @@ struct End {
   std::vector<Address> addresses;          // of a pod one of each family at most
   std::vector<IdentityId> identities;      // what rules see in each of them
   const PlanEndpoint* endpoint = nullptr;  // null: policy does not govern it
-  bool placeholder = false;                // has no address yet: judged by one from 100::/64, which belongs to nobody
+  bool unaddressed = false;                // has no address yet: judged by one from 100::/64, which belongs to nobody
 };
 
 struct Answer {

@@ -270,8 +270,9 @@ TEST_CASE("another version of the interface takes over by the same links, and th
 TEST_CASE(
     "an end at any step of a takeover leaves every device judged, by the old plan or the new, and the next "
     "process finishes") {
-  const auto before = test::kernel_objects();
+  constexpr std::uint32_t kSize = 251;
   test::with_node([](EnforcedNode& node) {
+    node.options.limits.addresses = kSize;
     const auto pods = two_pods();
     std::uint32_t number = 7;
     REQUIRE(node->publish(plan(pods, number), true));
@@ -308,16 +309,17 @@ TEST_CASE(
     CHECK(seen == std::set<bool>{false, true});
     CHECK(links(node).size() == 7);  // two of each pod, one of each peer, the cgroup
   });
-  CHECK(test::settled_objects(before) == before);
+  CHECK(test::settled_objects({}, [] { return test::objects_sized(kSize); }) == test::KernelObjects{});
 }
 
 TEST_CASE("detach leaves nothing in the kernel, and works without an agent too") {
-  const auto before = test::kernel_objects();
+  constexpr std::uint32_t kSize = 252;
   test::with_node([](EnforcedNode& node) {
+    node.options.limits.addresses = kSize;
     const bool alone = GENERATE(false, true);
     const auto pods = two_pods();
     REQUIRE(node->publish(plan(pods, 7), true));
-    CHECK(test::kernel_objects() != test::KernelObjects{});
+    CHECK(test::objects_sized(kSize) != test::KernelObjects{});
     if (alone) {
       node.stop();
       REQUIRE(Enforcement::remove(node.options));
@@ -329,17 +331,18 @@ TEST_CASE("detach leaves nothing in the kernel, and works without an agent too")
     CHECK(test::attached_programs(test::index_of("pod0"), true).empty());
     CHECK(test::attached_programs(test::index_of("pod0-peer"), false).empty());
   });
-  CHECK(test::settled_objects(before) == before);
+  CHECK(test::settled_objects({}, [] { return test::objects_sized(kSize); }) == test::KernelObjects{});
 }
 
 TEST_CASE("a thousand updates of plans and devices leak no map, program, link or element") {
-  const auto before = test::kernel_objects();
+  constexpr std::uint32_t kSize = 253;
   test::with_node([](EnforcedNode& node) {
+    node.options.limits.addresses = kSize;
     test::write_sysctl("ipv6/conf/default/disable_ipv6", "1");  // link-local addresses come when they like
     const auto pods = two_pods();
     REQUIRE(node->publish(plan(pods, 7), true));
     REQUIRE(node->settle());
-    const auto objects = test::kernel_objects();
+    const auto objects = test::objects_sized(kSize);
     const auto maps = node->status().maps;
     for (std::uint32_t i = 0; i < 1000; ++i) {
       auto next = plan(pods, 8 + i % 500);
@@ -353,7 +356,7 @@ TEST_CASE("a thousand updates of plans and devices leak no map, program, link or
     (void)two_pods();
     REQUIRE(node->publish(plan(pods, 7), true));
     REQUIRE(node->settle());
-    CHECK(test::settled_objects(objects) == objects);
+    CHECK(test::settled_objects(objects, [] { return test::objects_sized(kSize); }) == objects);
     const auto now = node->status().maps;
     REQUIRE(now.size() == maps.size());
     for (std::size_t i = 0; i < maps.size(); ++i) {
@@ -362,5 +365,5 @@ TEST_CASE("a thousand updates of plans and devices leak no map, program, link or
     }
     CHECK(links(node).size() == 7);
   });
-  CHECK(test::settled_objects(before) == before);
+  CHECK(test::settled_objects({}, [] { return test::objects_sized(kSize); }) == test::KernelObjects{});
 }

@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "agent/base/fd.hpp"
-#include "ebpf/enforcement/maps.hpp"
 
 namespace omnitide::test {
 
@@ -25,34 +24,9 @@ struct KernelObjects {
   bool operator==(const KernelObjects&) const = default;
 };
 
-// Programs and maps by the names of the policy's, and all links. Freed ones vanish after a grace period: see
-// settled_objects().
-inline KernelObjects kernel_objects() {
-  KernelObjects out;
-  for (__u32 id = 0; bpf_prog_get_next_id(id, &id) == 0;) {
-    const UniqueFd fd(bpf_prog_get_fd_by_id(id));
-    bpf_prog_info info{};
-    __u32 size = sizeof info;
-    if (fd && bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0)
-      out.programs += std::string_view(&info.name[0]).starts_with("policy_") ? 1U : 0U;
-  }
-  for (__u32 id = 0; bpf_map_get_next_id(id, &id) == 0;) {
-    const UniqueFd fd(bpf_map_get_fd_by_id(id));
-    bpf_map_info info{};
-    __u32 size = sizeof info;
-    if (!fd || bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) continue;
-    const std::string_view name = &info.name[0];
-    const auto& tables = enforcement::kTableNames;
-    const bool ours = name.starts_with("policy") || std::find(tables.begin(), tables.end(), name) != tables.end();
-    out.maps += ours ? 1U : 0U;
-  }
-  for (__u32 id = 0; bpf_link_get_next_id(id, &id) == 0;)
-    ++out.links;
-  return out;
-}
-
-// Of those only what belongs to objects whose map `addresses` has this size: a size of a test's own tells them from
-// those of other tests on the machine. Maps: how many such objects there are.
+// What belongs to objects whose map `addresses` has this size: a size of a test's own tells them from
+// those of other tests on the machine, and of those before it, which the kernel frees when it comes to it. Maps: how
+// many such objects there are.
 inline KernelObjects objects_sized(std::uint32_t addresses) {
   KernelObjects out;
   std::set<__u32> maps, programs;
@@ -96,7 +70,6 @@ KernelObjects settled_objects(const KernelObjects& wanted, Count count) {
   }
   return now;
 }
-inline KernelObjects settled_objects(const KernelObjects& wanted) { return settled_objects(wanted, kernel_objects); }
 
 inline std::string program_name(std::uint32_t id) {
   const UniqueFd fd(bpf_prog_get_fd_by_id(id));

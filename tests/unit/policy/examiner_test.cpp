@@ -105,7 +105,7 @@ TEST_CASE("pods without an address are judged by their labels, those that ended 
       pod("x", "job", "pod: job", "status: {phase: Succeeded, podIP: 10.0.1.9}") + network_policy("x", "p", R"(
     podSelector: {matchLabels: {pod: a}}
     ingress: [{from: [{podSelector: {matchLabels: {pod: new}}}]}])"));
-  CHECK(one(examiner, "x/new").placeholder);
+  CHECK(one(examiner, "x/new").unaddressed);
   CHECK(ask(examiner, "x/new", "x/a").allowed());
   CHECK_FALSE(ask(examiner, "x/b", "x/a").allowed());
   CHECK(examiner.find("x/job").has_error());
