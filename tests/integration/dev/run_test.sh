@@ -26,6 +26,7 @@ export OMNITIDE_REGISTRY_LISTEN=127.0.0.1:0 OMNITIDE_HTTP_LISTEN=127.0.0.1:0 NO_
 
 # A background job of a script ignores SIGINT; a terminal's does not.
 one_run() {
+  : >"$clone/out" # not the screen before, however late the other shell opens it
   env --default-signal=INT "$clone/dev" run >"$clone/out" 2>&1 &
   dev=$!
   for ((i = 0; i < 200; i++)); do
