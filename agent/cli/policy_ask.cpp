@@ -16,6 +16,11 @@ Result<policy::Protocol> parse_protocol(const std::string& text) {
       .with_hint("TCP, UDP, SCTP or ICMP");
 }
 
+std::string protocol_text(policy::Protocol protocol) {
+  const bool icmp = protocol == policy::Protocol::icmp || protocol == policy::Protocol::icmpv6;
+  return icmp ? "ICMP" : std::string(policy::protocol_name(protocol));
+}
+
 Result<AskedPort> parse_port(const std::string& text) {
   AskedPort out;
   if (text.empty()) return out;

@@ -14,6 +14,10 @@ namespace omnitide::cli {
 // "TCP", "udp", "ICMP" (of the connection's family).
 [[nodiscard]] Result<policy::Protocol> parse_protocol(const std::string& text);
 
+// "TCP", and "ICMP" for that of either family.
+[[nodiscard]] std::string protocol_text(policy::Protocol protocol);
+[[nodiscard]] constexpr const char* verdict_word(bool allowed) { return allowed ? "allow" : "deny"; }
+
 struct AskedPort {
   std::uint16_t number = 0;
   std::string name;  // when it was asked for by name; then `number` is each destination's

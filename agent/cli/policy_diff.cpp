@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/base/text.hpp"
+#include "agent/cli/policy_ask.hpp"
 #include "agent/cli/policy_commands.hpp"
 #include "agent/cli/policy_objects.hpp"
 #include "agent/policy/comparison.hpp"
@@ -69,13 +70,12 @@ v1::PolicyDifferenceList message_of(const policy::Comparison& found) {
     v1::PolicyDifference& item = *out.add_items();
     item.mutable_from()->Assign(each.from.begin(), each.from.end());
     item.mutable_to()->Assign(each.to.begin(), each.to.end());
-    const bool icmp = each.port.protocol == policy::Protocol::icmp;
-    item.set_protocol(icmp ? "ICMP" : std::string(policy::protocol_name(each.port.protocol)));
+    item.set_protocol(protocol_text(each.port.protocol));
     item.set_port(each.port.first);
     item.set_last_port(each.port.last);
     item.set_ip_version(each.v4 ? "IPv4" : "IPv6");
-    item.set_old_verdict(each.before ? "allow" : "deny");
-    item.set_new_verdict(each.after ? "allow" : "deny");
+    item.set_old_verdict(verdict_word(each.before));
+    item.set_new_verdict(verdict_word(each.after));
   }
   out.mutable_only_old()->Assign(found.only_old.begin(), found.only_old.end());
   out.mutable_only_new()->Assign(found.only_new.begin(), found.only_new.end());

@@ -117,7 +117,7 @@ void fill(const Examiner& examiner, const Question& question, Direction directio
   const End& peer = direction == Direction::egress ? *question.to : *question.from;
   out.set_end(subject.name);
   out.set_direction(direction == Direction::egress ? "EGRESS" : "INGRESS");
-  out.set_verdict(verdict.allowed ? "allow" : "deny");
+  out.set_verdict(verdict_word(verdict.allowed));
   if (verdict.reason != Verdict::Reason::self && verdict.reason != Verdict::Reason::own_node) {
     for (const policy::ObjectRef& object : examiner.selecting(subject, direction))
       fill(key_of(*object), origin_of(*object), *out.add_selected_by());
@@ -153,11 +153,10 @@ v1::PolicyExplanation explain(Examiner& examiner, const Question& question) {
   v1::PolicyExplanation out;
   out.set_from(question.from->name);
   out.set_to(question.to->name);
-  const bool icmp = question.protocol == policy::Protocol::icmp;
-  out.set_protocol(icmp ? "ICMP" : std::string(policy::protocol_name(question.protocol)));
+  out.set_protocol(protocol_text(question.protocol));
   out.set_port(question.port);
   out.set_ip_version(question.v4 ? "IPv4" : "IPv6");
-  out.set_verdict(answer->allowed() ? "allow" : "deny");
+  out.set_verdict(verdict_word(answer->allowed()));
   fill(examiner, question, Direction::egress, answer->egress, *out.mutable_egress());
   fill(examiner, question, Direction::ingress, answer->ingress, *out.mutable_ingress());
   add_notes(question, out);

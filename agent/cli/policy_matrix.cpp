@@ -35,9 +35,6 @@ struct Asked {
   AskedPort port;
   policy::Protocol protocol = policy::Protocol::tcp;
   std::string title;  // of its table
-  [[nodiscard]] std::string protocol_text() const {
-    return protocol == policy::Protocol::icmp ? "ICMP" : std::string(policy::protocol_name(protocol));
-  }
 };
 
 struct Matrix {
@@ -89,16 +86,14 @@ Result<std::vector<End>> ends(const Examiner& examiner, const std::vector<std::s
   return out;
 }
 
-const char* verdict_word(bool allowed) { return allowed ? "allow" : "deny"; }
-
 // The contract's form: one object a line. Where a pod's families are judged differently the other one is told too.
 std::string line_of(const End& from, const End& to, const Asked& asked, const policy::Answer& answer) {
   const std::string port = asked.port.name.empty() ? std::to_string(asked.port.number) : json_quote(asked.port.name);
   return fmt::format(R"({{"from":{},"to":{},{}"protocol":"{}","ingress":"{}","egress":"{}","verdict":"{}")",
                      json_quote(from.name), json_quote(to.name),
                      asked.protocol == policy::Protocol::icmp ? "" : fmt::format("\"port\":{},", port),
-                     asked.protocol_text(), verdict_word(answer.ingress.allowed), verdict_word(answer.egress.allowed),
-                     verdict_word(answer.allowed()));
+                     protocol_text(asked.protocol), verdict_word(answer.ingress.allowed),
+                     verdict_word(answer.egress.allowed), verdict_word(answer.allowed()));
 }
 
 std::string other_family(const policy::Answer& answer, bool v4) {
