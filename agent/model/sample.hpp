@@ -10,7 +10,8 @@
 
 namespace omnitide::model {
 
-enum class MetricType : std::uint8_t { gauge, counter };
+// As Prometheus has them; `unknown` is "untyped" in its older text format.
+enum class MetricType : std::uint8_t { gauge, counter, unknown, histogram, summary };
 
 // Lives in static storage: a Sample holds a pointer to it.
 struct MetricDescriptor {
