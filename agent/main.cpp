@@ -1,8 +1,15 @@
 // omnitide-agent: the command line in front, the daemon behind `run`.
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "agent/cli/cli.hpp"
 #include "agent/daemon/daemon.hpp"
 
 int main(int argc, char* argv[]) {
   const omnitide::cli::Callbacks callbacks{.run = omnitide::daemon::run};
-  return omnitide::cli::main(argc, argv, callbacks);
+  const int code = omnitide::cli::main(argc, argv, callbacks);
+  // What is still alive are tables of libraries. Taking them apart serves nobody, and is a part of how long `discover` takes.
+  std::fflush(nullptr);
+  ::_exit(code);
 }

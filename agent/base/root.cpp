@@ -70,7 +70,7 @@ Result<std::string> Root::read(const std::string& path, std::size_t limit) const
   if (::fstat(fd->get(), &info) != 0) return fail_errno(errno, fmt::format("cannot read {}", path));
   if (!S_ISREG(info.st_mode)) return fail(Code::invalid_argument, fmt::format("{} is not a regular file", path));
   std::string out;
-  std::array<char, 4096> chunk{};
+  std::array<char, 4096> chunk;  // not set to zero: there are hundreds of these reads
   while (true) {
     const ssize_t got = ::read(fd->get(), chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "agent/base/text.hpp"
 #include "agent/base/version.hpp"
@@ -17,25 +20,34 @@ constexpr const char* kExitCodes =
     "Exit codes: 0 good, 1 a problem was found, 2 usage or configuration, 3 the agent is\n"
     "not reachable or already running, 4 not permitted. See also COMMAND --help.";
 
+struct Entry {
+  std::string_view name;
+  void (*add)(Command& root, Session& session);
+};
+// In the order of the help.
+constexpr std::array kCommands{
+    Entry{"run", add_run},         Entry{"status", add_status},     Entry{"discover", add_discover},
+    Entry{"doctor", add_doctor},   Entry{"registry", add_registry}, Entry{"config", add_config},
+    Entry{"policy", add_policy},   Entry{"flows", add_flows},       Entry{"log-level", add_log_level},
+    Entry{"support", add_support}, Entry{"version", add_version},   Entry{"completion", add_completion},
+};
+
 }  // namespace
 
 void add_all(Command& root, Session& session) {
-  add_run(root, session);
-  add_status(root, session);
-  add_discover(root, session);
-  add_doctor(root, session);
-  add_registry(root, session);
-  add_config(root, session);
-  add_policy(root, session);
-  add_flows(root, session);
-  add_log_level(root, session);
-  add_support(root, session);
-  add_version(root, session);
-  add_completion(root, session);
+  for (const Entry& entry : kCommands)
+    entry.add(root, session);
   root.example(
           "omnitide-agent discover        what hardware this is\nomnitide-agent status          what the running "
           "agent does")
       .footnote(kExitCodes);
+}
+
+void add_called(Command& root, Session& session, std::string_view first_word) {
+  const auto entry = std::ranges::find(kCommands, first_word, &Entry::name);
+  // Completion writes down the whole tree; whoever names no command wants to hear of all.
+  if (entry == kCommands.end() || entry->add == add_completion) return add_all(root, session);
+  entry->add(root, session);
 }
 
 namespace {
@@ -44,7 +56,7 @@ int run_command(Session& session, int argc, const char* const* argv) {
   CommandTree tree("omnitide-agent", "Node agent: discovery, registration, network policy and metrics in one process",
                    fmt::format("omnitide-agent {}", version()));
   Command root = tree.root();
-  add_all(root, session);
+  add_called(root, session, argc > 1 ? argv[1] : "");
   const CommandTree::Parsed parsed = tree.parse(argc, argv);
   if (parsed.action) return parsed.action();
   if (!parsed.out.empty()) return session.print(parsed.out);

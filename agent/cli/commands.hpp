@@ -1,6 +1,8 @@
 // One function a command, each in its own file: adds the command to the tree. The session outlives the tree.
 #pragma once
 
+#include <string_view>
+
 #include "agent/cli/command.hpp"
 #include "agent/cli/session.hpp"
 
@@ -20,5 +22,8 @@ void add_flows(Command& root, Session& session);
 void add_completion(Command& root, Session& session);
 
 void add_all(Command& root, Session& session);
+// The one command that the line's first word names, else all: making the tree of all takes longer than `discover`'s
+// reading of the machine.
+void add_called(Command& root, Session& session, std::string_view first_word);
 
 }  // namespace omnitide::cli

@@ -1,5 +1,5 @@
-// Names for numbers out of pci.ids and usb.ids (https://pci-ids.ucw.cz, http://www.linux-usb.org), by one pass over the
-// file that keeps the wanted ones alone.
+// Names for numbers out of pci.ids and usb.ids (https://pci-ids.ucw.cz, http://www.linux-usb.org), of which
+// only the wanted ones are kept.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +28,10 @@ class IdNames {
   enum class Section : std::uint8_t { other, vendor, device_class };
   void scan_top(std::string_view line);
   void scan_nested(std::string_view line);
+  // Whether the file has the one entry soon after a byte, or, if it is sorted, all that are wanted; what it has is
+  // taken.
+  [[nodiscard]] bool scan_entry(int fd, std::uint64_t start, std::uint32_t order);
+  [[nodiscard]] bool scan_sorted(int fd, std::uint64_t size);
 
   std::map<std::uint32_t, std::string> vendors_, devices_, classes_, subclasses_;
   Section section_ = Section::other;

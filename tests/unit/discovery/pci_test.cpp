@@ -89,6 +89,56 @@ TEST_CASE("the database is read in pieces without losing a line, and one without
   CHECK(reader.problem_count() == 1);
 }
 
+namespace {
+
+// Vendors 1000h to 17ffh with 40 devices each, some with lines below these, then classes, then another table.
+std::string database(bool sorted) {
+  std::string out = "# comment\n\n";
+  for (unsigned i = 0; i < 0x800; ++i) {
+    const unsigned vendor = sorted ? 0x1000 + i : 0x17ff - i;
+    out += fmt::format("{:04x}  Vendor {:x}\n", vendor, vendor);
+    for (unsigned device = 0; device < 40; ++device)
+      out += fmt::format("\t{:04x}  Device {:x}:{:x}\n\t\t1000 {:04x}  No device\n", device, vendor, device, device);
+  }
+  for (unsigned code = 0; code < 0x14; ++code)
+    out += fmt::format("# class\nC {:02x}  Class {:x}\n\t00  Subclass {:x}\n", code, code, code);
+  return out + "HID 21  Other\n\t00  No subclass\n";
+}
+
+}  // namespace
+
+TEST_CASE("a name is found wherever it stands, in a sorted database and in another") {
+  for (const bool sorted : {true, false}) {
+    TempTree tree;
+    tree.file("usr/share/misc/pci.ids", database(sorted));
+    const Root root = tree.root();
+    Reader reader(root);
+    IdNames ids;
+    for (const unsigned vendor : {0x1000U, 0x1001U, 0x13a7U, 0x17feU, 0x17ffU})
+      ids.want(vendor, vendor % 40);
+    ids.want(0x1000, 39);
+    ids.want(0x17ff, 39);
+    ids.want(0x0999, 1);
+    ids.want(0x1000, 40);
+    ids.want_class(0x000000);
+    ids.want_class(0x130000);
+    ids.want_class(0x210000);
+    ids.load(reader, "pci.ids");
+    for (const unsigned vendor : {0x1000U, 0x1001U, 0x13a7U, 0x17feU, 0x17ffU}) {
+      CHECK(ids.vendor(vendor) == fmt::format("Vendor {:x}", vendor));
+      CHECK(ids.device(vendor, vendor % 40) == fmt::format("Device {:x}:{:x}", vendor, vendor % 40));
+    }
+    CHECK(ids.device(0x1000, 39) == "Device 1000:27");
+    CHECK(ids.device(0x17ff, 39) == "Device 17ff:27");
+    CHECK(ids.device(0x1000, 40).empty());
+    CHECK(ids.vendor(0x0999).empty());
+    CHECK(ids.class_name(0x000000) == "Subclass 0");
+    CHECK(ids.class_name(0x130000) == "Subclass 13");
+    CHECK(ids.class_name(0x210000).empty());
+    CHECK(reader.problem_count() == 0);
+  }
+}
+
 TEST_CASE("GPUs are found by PCI class with their product's name, and on a chip by their node") {
   const Reading server = read_source(accelerator_source(), fixture("server-numa"));
   REQUIRE(server.facts.bus.accelerators.size() == 2);
