@@ -11,7 +11,7 @@
 namespace omnitide::discovery {
 
 struct RunOptions {
-  unsigned threads = 2;                     // that read at the same time
+  unsigned threads = 3;                     // that read at the same time
   std::chrono::milliseconds total{10'000};  // for all sources together
 };
 
