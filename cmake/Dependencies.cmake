@@ -49,6 +49,16 @@ target_link_libraries(omnitide_bpf INTERFACE omnitide_elf ZLIB::ZLIB)
 if(ZSTD_FOUND)
   target_link_libraries(omnitide_elf INTERFACE PkgConfig::ZSTD)
 endif()
+# The static libelf of elfutils 0.192 (Debian 13) lacks functions of its own: there the shared one serves.
+include(CheckCXXSourceCompiles)
+set(CMAKE_REQUIRED_LIBRARIES "${elf_LIBRARY}" ZLIB::ZLIB ${ZSTD_LINK_LIBRARIES})
+check_cxx_source_compiles("#include <libelf.h>
+int main() { return elf_end(elf_begin(0, ELF_C_READ, nullptr)); }" OMNITIDE_STATIC_LIBELF)
+unset(CMAKE_REQUIRED_LIBRARIES)
+if(NOT OMNITIDE_STATIC_LIBELF)
+  find_library(ELF_SHARED_LIBRARY NAMES elf REQUIRED)
+  set_target_properties(omnitide_elf PROPERTIES IMPORTED_LOCATION "${ELF_SHARED_LIBRARY}")
+endif()
 add_library(omnitide::bpf ALIAS omnitide_bpf)
 
 omnitide_static_library(yaml yaml-cpp yaml-cpp/yaml.h)
