@@ -69,6 +69,9 @@ inline constexpr std::array kCollectorSwitches{
     CollectorSwitch{"zfs", true, "ZFS: caches, pools, datasets"},
 };
 
+inline constexpr std::string_view kIpvsLabels =
+    "local_address,local_port,remote_address,remote_port,proto,local_mark";
+
 enum class FlagKind : std::uint8_t { boolean, pattern, path, ipvs_labels };
 
 struct CollectorFlag {
@@ -95,8 +98,7 @@ inline constexpr std::array kCollectorFlags{
         "filesystem.mount_points_exclude", FlagKind::pattern,
         "^/(dev|proc|run|sys|mnt|media|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
         "Mount points that are left out"},
-    CollectorFlag{"ipvs.backend_labels", FlagKind::ipvs_labels,
-                  "local_address,local_port,remote_address,remote_port,proto,local_mark",
+    CollectorFlag{"ipvs.backend_labels", FlagKind::ipvs_labels, kIpvsLabels,
                   "Labels of backends, with commas; backends alike in them are summed"},
     CollectorFlag{"netclass.ignore_invalid_speed", FlagKind::boolean, "false", "Leave out speeds that are not known"},
     CollectorFlag{"netclass.ignored_devices", FlagKind::pattern, "^$", "Devices that are left out"},

@@ -32,7 +32,32 @@ std::vector<Collector> node_collectors(const Root& root, const Settings& setting
   out.push_back(udp_queues_collector(root));
   out.push_back(uname_collector(root));
   out.push_back(vmstat_collector(root, settings));
+  out.push_back(bcache_collector(root, settings));
+  out.push_back(bonding_collector(root));
+  out.push_back(dmi_collector(root));
+  out.push_back(dmmultipath_collector(root));
+  out.push_back(edac_collector(root));
+  out.push_back(ipvs_collector(root, settings));
+  out.push_back(mdadm_collector(root));
+  out.push_back(nfs_collector(root));
+  out.push_back(nfsd_collector(root));
+  out.push_back(nvme_collector(root));
+  out.push_back(rapl_collector(root, settings));
+  out.push_back(selinux_collector(root));
+  out.push_back(tapestats_collector(root, settings));
+  out.push_back(watchdog_collector(root));
+  out.push_back(xfs_collector(root));
+  out.push_back(zfs_collector(root));
+  // From here on they may have to wait.
   out.push_back(filesystem_collector(root, settings));
+  out.push_back(btrfs_collector(root));
+  out.push_back(fibrechannel_collector(root));
+  out.push_back(hwmon_collector(root));
+  out.push_back(infiniband_collector(root));
+  out.push_back(powersupplyclass_collector(root, settings));
+  out.push_back(systemd_collector(root, settings));
+  out.push_back(textfile_collector(root, settings));
+  out.push_back(thermal_zone_collector(root));
   std::erase_if(out, [&settings](const Collector& each) { return !settings.enabled(each.name); });
   return out;
 }
