@@ -123,8 +123,14 @@ std::vector<io::Route> Web::routes() {
            }),
       page("/metrics",
            [this] {
-             io::HttpResponse out = text(200, metrics::render(sources_.samples()).text);
-             out.content_type = std::string(metrics::kContentType);
+             model::SampleBatch batch;
+             for (const model::Sample& sample : sources_.samples()) {
+               const std::vector<std::string_view> labels(sample.labels.begin(), sample.labels.end());
+               batch.add(*sample.descriptor, sample.value, labels);
+             }
+             const std::array<const model::SampleBatch*, 1> batches{&batch};
+             io::HttpResponse out = text(200, metrics::render(batches).text);
+             out.content_type = std::string(metrics::content_type(metrics::TextFormat::prometheus));
              return out;
            }),
       page("/", [this] { return text(200, sources_.summary()); }),
