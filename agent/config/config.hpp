@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/base/log.hpp"
+#include "agent/model/collector_settings.hpp"
 
 namespace omnitide::config {
 
@@ -51,6 +52,7 @@ struct HttpConfig {
 
 struct MetricsConfig {
   bool enabled = true;
+  model::CollectorSettings collectors;
 };
 
 enum class PolicyMode : std::uint8_t { off, audit, enforce };

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/base/clock.hpp"
+#include "agent/config/collector_keys.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/config/values.hpp"
 
@@ -271,6 +272,17 @@ constexpr std::array kKeys{
 
 }  // namespace
 
-std::span<const Key> keys() { return kKeys; }
+std::span<const Key> keys() {
+  // Keys of a section stand together: those of the collectors behind metrics.enabled.
+  static const std::vector<Key> all = [] {
+    std::vector<Key> out;
+    for (const Key& key : kKeys) {
+      out.push_back(key);
+      if (key.path == "metrics.enabled") out.insert(out.end(), collector_keys().begin(), collector_keys().end());
+    }
+    return out;
+  }();
+  return all;
+}
 
 }  // namespace omnitide::config

@@ -52,6 +52,16 @@ std::string json(const Value& value) {
   return fmt::format("{{{}}}", fmt::join(entries, ", "));
 }
 
+// A bar would end the cell of a table, also in code.
+std::string cell(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
 std::string comment(std::string_view text, std::string_view prefix) {
   std::string out, line;
   for (const std::string_view word : split_words(text)) {
@@ -147,7 +157,7 @@ std::string documentation() {
       out += fmt::format("\n## {}\n\n{}\n\n| key | type | default | change by | what |\n|---|---|---|---|---|\n",
                          section, section_help(section));
     }
-    out += fmt::format("| `{}` | {} | `{}` | {} | {} |\n", key.path, key.type, default_text(key),
+    out += fmt::format("| `{}` | {} | `{}` | {} | {} |\n", key.path, key.type, cell(default_text(key)),
                        key.reloadable ? "reload" : "restart", key.help);
   }
   return out;

@@ -17,6 +17,7 @@
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/io/crypto.hpp"
+#include "discovery/collectors/catalogue.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
 namespace omnitide::daemon {
@@ -46,6 +47,7 @@ Result<> Agent::start() {
   start_discovery();
   start_registry();
   start_registration();
+  start_metrics();
   start_web();
   asio::co_spawn(context_, notifier_.feed(), asio::detached);
   return {};
@@ -175,7 +177,7 @@ Result<> Agent::start_local_api() {
 
 void Agent::start_web() {
   if (!config_.http.enabled) return parts_.set("http", PartState::off, "http.enabled is false");
-  Web::Sources sources{.samples = [this] { return samples(); },
+  Web::Sources sources{.collect = [this](std::vector<std::string> only) { return metrics_->collect(std::move(only)); },
                        .not_ready_because = [this] { return not_ready_because(); },
                        .summary = [this] { return summary(); }};
   Result<std::unique_ptr<Web>> opened = Web::open(context_, pool_, config_.http, std::move(sources));
@@ -258,17 +260,33 @@ Snapshot Agent::snapshot() {
   return out;
 }
 
-std::vector<model::Sample> Agent::samples() {
-  std::vector<model::Sample> out = self_samples(parts_.all(), pool_.stuck());
-  if (config_.metrics.enabled && policy_) {
+void Agent::start_metrics() {
+  std::vector<model::Collector> collectors;
+  const Result<Root> root = Root::open("/");
+  if (!config_.metrics.enabled)
+    parts_.set("metrics", PartState::off, "metrics.enabled is false");
+  else if (root.has_error())
+    parts_.set("metrics", PartState::failed, root.error().message);
+  else
+    collectors = discovery::node_collectors(*root, config_.metrics.collectors);
+  if (!collectors.empty()) parts_.set("metrics", PartState::on, fmt::format("{} collectors", collectors.size()));
+  metrics_ = std::make_unique<metrics::CollectionEngine>(context_.get_executor(), pool_, std::move(collectors),
+                                                         [this](model::SampleBatch& out) { add_samples(out); });
+}
+
+// What the parts on this loop know.
+void Agent::add_samples(model::SampleBatch& out) {
+  add_self(parts_.all(), pool_.stuck(), out);
+  if (!config_.metrics.enabled) return;
+  if (policy_) {
     policy_->refresh_counters();
-    for (model::Sample& sample : policy_samples(policy_->report()))
-      out.push_back(std::move(sample));
+    add_policy_samples(policy_->report(), out);
   }
-  if (!config_.metrics.enabled || !discovery_) return out;
-  for (model::Sample& sample : discovery_->inventory().samples())
-    out.push_back(std::move(sample));
-  return out;
+  if (!discovery_) return;
+  for (const model::Sample& sample : discovery_->inventory().samples()) {
+    const std::vector<std::string_view> labels(sample.labels.begin(), sample.labels.end());
+    out.add(*sample.descriptor, sample.value, labels);
+  }
 }
 
 std::string Agent::summary() {

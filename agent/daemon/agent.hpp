@@ -19,6 +19,7 @@
 #include "agent/daemon/web.hpp"
 #include "agent/io/http_server.hpp"
 #include "agent/io/worker_pool.hpp"
+#include "agent/metrics/collection.hpp"
 #include "agent/registration/registration.hpp"
 #include "agent/registry/registry.hpp"
 
@@ -49,7 +50,8 @@ class Agent {
   [[nodiscard]] std::string not_ready_because() const;  // empty: ready
   [[nodiscard]] std::string state_line() const;         // for systemd
   [[nodiscard]] Snapshot snapshot();
-  [[nodiscard]] std::vector<model::Sample> samples();
+  void start_metrics();
+  void add_samples(model::SampleBatch& out);
   [[nodiscard]] std::string summary();
 
   config::LoadOptions load_options_;
@@ -71,6 +73,7 @@ class Agent {
   std::unique_ptr<registration::Registration> registration_;
   std::unique_ptr<DiscoveryPart> discovery_;
   std::unique_ptr<PolicyPart> policy_;
+  std::unique_ptr<metrics::CollectionEngine> metrics_;
   std::unique_ptr<io::HttpServer> local_api_;
   std::unique_ptr<Web> web_;
   std::string bootstrap_token_;  // file that the embedded registry's token was written to; removed once joined

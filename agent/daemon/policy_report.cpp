@@ -197,30 +197,28 @@ void fill(const PolicyPart::Flows& flows, const std::string& node_name, v1::Flow
   out.set_lost(flows.lost);
 }
 
-std::vector<model::Sample> policy_samples(const PolicyReport& report) {
-  std::vector<model::Sample> out;
+void add_policy_samples(const PolicyReport& report, model::SampleBatch& out) {
   for (const enforcement::Counter& counter : report.counters.verdicts) {
-    std::vector<std::string> labels{counter.direction == POLICY_INGRESS ? "ingress" : "egress",
-                                    std::string(enforcement::reason_name(counter.reason))};
-    out.push_back({&kPackets, labels, static_cast<double>(counter.packets)});
-    out.push_back({&kBytes, std::move(labels), static_cast<double>(counter.bytes)});
+    const std::string_view direction = counter.direction == POLICY_INGRESS ? "ingress" : "egress";
+    const std::string_view reason = enforcement::reason_name(counter.reason);
+    out.add(kPackets, static_cast<double>(counter.packets), {direction, reason});
+    out.add(kBytes, static_cast<double>(counter.bytes), {direction, reason});
   }
   for (const enforcement::MapStatus& map : report.enforcement.maps) {
-    out.push_back({&kUsed, {std::string(map.name)}, static_cast<double>(map.used)});
-    out.push_back({&kLimit, {std::string(map.name)}, static_cast<double>(map.limit)});
+    out.add(kUsed, static_cast<double>(map.used), {map.name});
+    out.add(kLimit, static_cast<double>(map.limit), {map.name});
   }
   std::size_t faults = 0, pending = 0;
   for (const policy::Fault& fault : report.faults)
     faults += fault.applied ? 0U : 1U;
   for (const enforcement::EndpointStatus& endpoint : report.enforcement.endpoints)
     pending += endpoint.pending.empty() ? 0U : 1U;
-  out.push_back({&kPublications, {}, static_cast<double>(report.enforcement.publications)});
-  out.push_back({&kFailures, {}, static_cast<double>(report.enforcement.failures + report.refused)});
-  out.push_back({&kFaults, {}, static_cast<double>(faults)});
-  out.push_back({&kPending, {}, static_cast<double>(pending)});
-  out.push_back({&kLost, {}, static_cast<double>(report.counters.lost_events)});
-  out.push_back({&kChange, {}, (report.parse + report.compile + report.publish).count()});
-  return out;
+  out.add(kPublications, static_cast<double>(report.enforcement.publications));
+  out.add(kFailures, static_cast<double>(report.enforcement.failures + report.refused));
+  out.add(kFaults, static_cast<double>(faults));
+  out.add(kPending, static_cast<double>(pending));
+  out.add(kLost, static_cast<double>(report.counters.lost_events));
+  out.add(kChange, (report.parse + report.compile + report.publish).count());
 }
 
 }  // namespace omnitide::daemon

@@ -1,11 +1,11 @@
-// What the agent costs and does, as Samples of its own: omnitide_agent_*.
+// What the agent costs and does, as metrics of its own: process_*, omnitide_agent_*.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "agent/model/part_status.hpp"
-#include "agent/model/sample.hpp"
+#include "agent/model/sample_batch.hpp"
 
 namespace omnitide::daemon {
 
@@ -16,7 +16,7 @@ namespace omnitide::daemon {
 // that cannot be written are touched (dl_iterate_phdr(3), MADV_DONTNEED in madvise(2)).
 void release_start_up_code();
 
-[[nodiscard]] std::vector<model::Sample> self_samples(const std::vector<model::PartStatus>& parts,
-                                                      unsigned stuck_workers);
+// process_* as every Prometheus client gives them, and omnitide_agent_*.
+void add_self(const std::vector<model::PartStatus>& parts, unsigned stuck_workers, model::SampleBatch& out);
 
 }  // namespace omnitide::daemon

@@ -103,6 +103,20 @@ asio::awaitable<io::HttpResponse> Web::authenticated(io::HttpRequest& request,
   co_return finish(std::move(denied));
 }
 
+asio::awaitable<io::HttpResponse> Web::metrics_page(io::HttpRequest& request) {
+  io::HttpResponse answer = co_await authenticated(request, [] { return text(200, {}); });
+  if (answer.status != 200) co_return answer;
+  const std::shared_ptr<const metrics::Collection> collection = co_await sources_.collect({});
+  std::vector<model::Sample> samples;
+  for (const model::SampleBatch* batch : collection->batches()) {
+    for (const model::SampleView& row : batch->views())
+      samples.push_back({row.descriptor, {row.labels.begin(), row.labels.end()}, row.value});
+  }
+  answer.body = metrics::render(samples).text;
+  answer.content_type = std::string(metrics::kContentType);
+  co_return answer;
+}
+
 std::vector<io::Route> Web::routes() {
   const auto page = [this](std::string pattern, std::function<io::HttpResponse()> answer) {
     io::Route route;
@@ -114,6 +128,8 @@ std::vector<io::Route> Web::routes() {
     };
     return route;
   };
+  io::Route metrics_route = page("/metrics", [] { return io::HttpResponse{}; });
+  metrics_route.handler = [this](io::HttpRequest& request) { return metrics_page(request); };
   return {
       page("/healthz", [] { return text(200, "ok\n"); }),
       page("/readyz",
@@ -121,12 +137,7 @@ std::vector<io::Route> Web::routes() {
              const std::string reason = sources_.not_ready_because();
              return reason.empty() ? text(200, "ready\n") : text(503, "not ready: " + reason + "\n");
            }),
-      page("/metrics",
-           [this] {
-             io::HttpResponse out = text(200, metrics::render(sources_.samples()).text);
-             out.content_type = std::string(metrics::kContentType);
-             return out;
-           }),
+      metrics_route,
       page("/", [this] { return text(200, sources_.summary()); }),
   };
 }

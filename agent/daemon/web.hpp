@@ -12,15 +12,16 @@
 #include "agent/io/http_server.hpp"
 #include "agent/io/worker_pool.hpp"
 #include "agent/metrics/authenticator.hpp"
+#include "agent/metrics/collection.hpp"
 #include "agent/metrics/web_config.hpp"
-#include "agent/model/sample.hpp"
 
 namespace omnitide::daemon {
 
 class Web {
  public:
   struct Sources {
-    std::function<std::vector<model::Sample>()> samples;
+    // The values of these collectors, of all when none is named.
+    std::function<boost::asio::awaitable<std::shared_ptr<const metrics::Collection>>(std::vector<std::string>)> collect;
     std::function<std::string()> not_ready_because;  // empty: ready
     std::function<std::string()> summary;            // the text at "/"
   };
@@ -35,6 +36,7 @@ class Web {
   [[nodiscard]] std::vector<io::Route> routes();
   [[nodiscard]] boost::asio::awaitable<io::HttpResponse> authenticated(io::HttpRequest& request,
                                                                        std::function<io::HttpResponse()> answer);
+  [[nodiscard]] boost::asio::awaitable<io::HttpResponse> metrics_page(io::HttpRequest& request);
   [[nodiscard]] io::HttpResponse finish(io::HttpResponse response) const;
 
   io::WorkerPool& pool_;

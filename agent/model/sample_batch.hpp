@@ -63,6 +63,10 @@ class SampleBatch {
   [[nodiscard]] std::size_t refused() const { return refused_; }
   [[nodiscard]] std::size_t memory() const;  // bytes held
   void clear();
+  // Takes back what was added since size() was `size`; the memory of its texts is free with the next clear().
+  void shrink(std::size_t size) {
+    if (size < rows_.size()) rows_.resize(size);
+  }
 
  private:
   struct Described {

@@ -1,0 +1,29 @@
+// Which devices, fields or mounts a collector gives: an include and an exclude expression, answered from memory.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "agent/base/pattern.hpp"
+
+namespace omnitide::discovery {
+
+class Filter {
+ public:
+  Filter() = default;
+  // Expressions that do not compile are no filter: configuration is checked before it comes here.
+  Filter(const std::string& include, const std::string& exclude);
+
+  [[nodiscard]] bool accepts(std::string_view name);
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  Pattern include_, exclude_;
+  std::unordered_map<std::string, bool, Hash, std::equal_to<>> known_;  // emptied when it grows over a bound
+};
+
+}  // namespace omnitide::discovery

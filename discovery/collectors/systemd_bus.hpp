@@ -1,0 +1,38 @@
+// systemd's manager on the system bus, through libsystemd. It is loaded when it is first needed, since it brings five
+// more libraries that most runs of this program never use.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "agent/base/error.hpp"
+
+namespace omnitide::discovery {
+
+struct SystemdUnit {
+  std::string name, load_state, active_state, path;  // path: of the object on the bus
+};
+
+// Not for use by two threads at once. Every call ends after a second at the latest.
+class SystemdBus {
+ public:
+  [[nodiscard]] static Result<SystemdBus> open();
+
+  // Calls take(unit) for each unit that systemd has loaded.
+  [[nodiscard]] Result<> each_unit(const std::function<void(const SystemdUnit&)>& take);
+  // Properties; nullopt when the object has none of that name, or one of another type. Interfaces are "Manager",
+  // "Unit", "Service", "Socket", "Timer".
+  [[nodiscard]] std::optional<std::string> text(const std::string& path, const char* interface, const char* name);
+  [[nodiscard]] std::optional<std::uint64_t> number(const std::string& path, const char* interface, const char* name);
+
+  static constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
+
+ private:
+  struct Connection;
+  std::shared_ptr<Connection> connection_;
+};
+
+}  // namespace omnitide::discovery
