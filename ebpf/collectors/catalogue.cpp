@@ -98,18 +98,24 @@ Result<> open_with(std::vector<EbpfCollector>& all, const Options& options) {
 
 std::span<const std::string_view> names() { return kNames; }
 
+std::vector<model::Collector> known_collectors() {
+  std::vector<model::Collector> out;
+  for (const Known& known : kKnown)
+    out.push_back({.name = known.name,
+                   .descriptors = known.families(),
+                   .collect = {},
+                   .source = known.source,
+                   .deadline = 1000ms});
+  return out;
+}
+
 std::vector<EbpfCollector> open_all(const Options& options) {
   std::vector<EbpfCollector> out;
   const std::string missing = missing_for_all();
-  for (const Known& known : kKnown) {
+  for (model::Collector& known : known_collectors()) {
     const bool excluded =
         std::ranges::find(options.exclude, known.name.substr(kPrefix.size())) != options.exclude.end();
-    out.push_back({.collector = {.name = known.name,
-                                 .descriptors = known.families(),
-                                 .collect = {},
-                                 .source = known.source,
-                                 .deadline = 1000ms},
-                   .off = excluded ? "excluded by metrics.ebpf.exclude" : missing});
+    out.push_back({.collector = std::move(known), .off = excluded ? "excluded by metrics.ebpf.exclude" : missing});
   }
   if (missing.empty()) {
     if (const Result<> done = open_with(out, options); done.has_error()) {

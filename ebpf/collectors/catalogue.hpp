@@ -20,6 +20,9 @@ struct Options {
 // "runq", "block", ... : what `exclude` may name.
 [[nodiscard]] std::span<const std::string_view> names();
 
+// Every collector without its programs: `collect` is empty. Loads nothing, always works.
+[[nodiscard]] std::vector<model::Collector> known_collectors();
+
 // Every collector, excluded ones too, each with the reason when it is off; one that fails takes no other with it. Loads
 // and attaches the programs, which run until the last copy of a collector goes: some hundred milliseconds, in which the
 // calling thread is blocked. With other privileges gone afterwards, collecting works on.

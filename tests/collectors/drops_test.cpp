@@ -71,7 +71,11 @@ bool send_datagrams(const char* device, const char* to_device, const char* from,
 
 }  // namespace
 
-TEST_CASE("datagrams for which there is no socket count with that reason and the device", "[needs-drop-reasons]") {
+TEST_CASE("datagrams for which there is no socket count with that reason and the device") {
+  if (!test::kernel_at_least(5, 17)) {  // it is off then, as another test says
+    CHECK_THROWS(Collected({"drops"}));
+    return;
+  }
   Collected collected({"drops"});
   constexpr int kSent = 31;
   const char* dropped = "omnitide_network_dropped_packets_total";

@@ -8,11 +8,10 @@
 
 #include <cstddef>
 #include <cstring>
-#include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 
-#include "agent/base/text.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/collected.hpp"
 #include "tests/harness/test_cgroup.hpp"
@@ -32,17 +31,6 @@ int children(int count, Body body) {
     (void)TestCgroup::wait(child);
   }
   return 0;
-}
-
-std::string memory_v1() {
-  std::ifstream mounts("/proc/self/mounts");
-  for (std::string line; std::getline(mounts, line);) {
-    const auto words = split_words(line);
-    if (words.size() > 3 && words[2] == "cgroup" &&
-        (',' + std::string(words[3]) + ',').find(",memory,") != std::string::npos)
-      return std::string(words[1]);
-  }
-  return {};
 }
 
 }  // namespace
@@ -90,11 +78,13 @@ TEST_CASE("the end of a process with threads counts once, with the signal that e
   CHECK(collected.value("omnitide_process_starts_total", {{"cgroup", cgroup.path()}}) == 0);
 }
 
-TEST_CASE("a process that the out-of-memory killer ended counts as such", "[needs-cgroup-v1]") {
-  const std::string memory = memory_v1();
-  REQUIRE(!memory.empty());
-  const TestCgroup cgroup("oom"), limited("oom", memory);
-  REQUIRE(test::write_word(limited.folder() + "/memory.limit_in_bytes", "33554432"));
+TEST_CASE("a process that the out-of-memory killer ended counts as such") {
+  // In version 1 the limit is in a hierarchy of its own.
+  const test::Controller memory = test::find_controller("memory");
+  const TestCgroup cgroup("oom");
+  const auto separate = memory.v1 ? std::make_unique<TestCgroup>("oom", memory.root) : nullptr;
+  const TestCgroup& limited = separate ? *separate : cgroup;
+  REQUIRE(test::write_word(limited.folder() + (memory.v1 ? "/memory.limit_in_bytes" : "/memory.max"), "33554432"));
   Collected collected({"process"});
   const auto greedy = [&limited] {
     if (!limited.enter()) return 125;

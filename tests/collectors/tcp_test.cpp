@@ -10,6 +10,7 @@
 
 #include <array>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -39,7 +40,9 @@ struct Ends {
 // A pipe by which one process tells another that it is ready.
 struct Signal {
   std::array<int, 2> ends{-1, -1};
-  Signal() { (void)::pipe2(ends.data(), O_CLOEXEC); }
+  Signal() {
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+  }
   ~Signal() {
     ::close(ends[0]);
     ::close(ends[1]);
@@ -151,6 +154,14 @@ TEST_CASE("a connection that lasts counts its bytes while it does") {
     });
     ready.wait();
     collected.read();
+    if (!test::kernel_at_least(5, 11)) {  // storage of sockets for tracing programs
+      CHECK(collected.value("omnitide_tcp_bytes_total", received) == 0);
+      done.tell();
+      CHECK(TestCgroup::wait(client) == 0);
+      CHECK(TestCgroup::wait(server) == 0);
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      return;
+    }
     CHECK(collected.value("omnitide_tcp_bytes_total", received) > 60'000);
     CHECK(collected.value("omnitide_tcp_bytes_total", received) < 260'000);
     CHECK(collected.count("omnitide_tcp_rtt_seconds", ends.of_server()) >= 2);

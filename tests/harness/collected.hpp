@@ -1,7 +1,10 @@
 // The eBPF collectors as a test sees them: some of them open, and what they say.
 #pragma once
 
+#include <sys/utsname.h>
+
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <span>
 #include <stdexcept>
@@ -13,6 +16,14 @@
 #include "ebpf/collectors/catalogue.hpp"
 
 namespace omnitide::test {
+
+// Of the running kernel, by its number: for what a test expects, never for what the agent does.
+inline bool kernel_at_least(unsigned major, unsigned minor) {
+  utsname names{};
+  unsigned has_major = 0, has_minor = 0;
+  if (::uname(&names) != 0 || std::sscanf(&names.release[0], "%u.%u", &has_major, &has_minor) != 2) return false;
+  return has_major > major || (has_major == major && has_minor >= minor);
+}
 
 class Collected {
  public:

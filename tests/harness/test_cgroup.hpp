@@ -39,6 +39,24 @@ inline bool write_word(const std::string& path, std::string_view word) {
   return good;
 }
 
+// Where a controller is: its own hierarchy of version 1, or that of version 2, in which it is then switched on.
+struct Controller {
+  std::string root;
+  bool v1 = false;
+};
+inline Controller find_controller(std::string_view name) {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string device, point, type, options, rest; mounts >> device >> point >> type >> options;) {
+    std::getline(mounts, rest);
+    if (type == "cgroup" && (',' + options + ',').find(',' + std::string(name) + ',') != std::string::npos)
+      return {point, true};
+  }
+  const std::string root = cgroup2_root();
+  if (!write_word(root + "/cgroup.subtree_control", '+' + std::string(name)))
+    throw std::runtime_error("no cgroup hierarchy has the controller " + std::string(name));
+  return {root, false};
+}
+
 class TestCgroup {
  public:
   // `root`: where a hierarchy is mounted; empty: version 2.
