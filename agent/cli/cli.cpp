@@ -28,6 +28,8 @@ void add_all(Command& root, Session& session) {
   add_config(root, session);
   add_policy(root, session);
   add_flows(root, session);
+  add_metrics(root, session);
+  add_top(root, session);
   add_log_level(root, session);
   add_support(root, session);
   add_version(root, session);

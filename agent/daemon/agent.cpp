@@ -168,6 +168,7 @@ Result<> Agent::start_local_api() {
           },
   };
   add_policy(sources);
+  add_metrics(sources);
   Result<std::unique_ptr<io::HttpServer>> opened = open_local_api(context_, path, std::move(sources));
   if (opened.has_error()) return std::move(opened).error();
   local_api_ = std::move(*opened);
@@ -179,7 +180,9 @@ void Agent::start_web() {
   if (!config_.http.enabled) return parts_.set("http", PartState::off, "http.enabled is false");
   Web::Sources sources{.collect = [this](std::vector<std::string> only) { return metrics_->collect(std::move(only)); },
                        .not_ready_because = [this] { return not_ready_because(); },
-                       .summary = [this] { return summary(); }};
+                       .summary = [this] { return summary(); },
+                       .collectors = [this] { return collector_names(); },
+                       .page = [this] { return page_view(); }};
   Result<std::unique_ptr<Web>> opened = Web::open(context_, pool_, config_.http, std::move(sources));
   if (opened.has_error()) {
     log::error(Part::http, "the HTTP endpoint is off", {{"reason", opened.error().text()}});
@@ -284,6 +287,8 @@ void Agent::add_samples(model::SampleBatch& out) {
   }
   if (!discovery_) return;
   for (const model::Sample& sample : discovery_->inventory().samples()) {
+    // What the collectors measure anew for each scrape is older here.
+    if (sample.descriptor->name.starts_with("node_")) continue;
     const std::vector<std::string_view> labels(sample.labels.begin(), sample.labels.end());
     out.add(*sample.descriptor, sample.value, labels);
   }

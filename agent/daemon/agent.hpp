@@ -53,6 +53,9 @@ class Agent {
   void start_metrics();
   void add_samples(model::SampleBatch& out);
   [[nodiscard]] std::string summary();
+  [[nodiscard]] boost::asio::awaitable<PageView> page_view();
+  void add_metrics(LocalSources& sources);
+  [[nodiscard]] std::vector<std::string> collector_names() const;
 
   config::LoadOptions load_options_;
   config::Config config_;
