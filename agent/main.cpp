@@ -5,11 +5,14 @@
 
 #include "agent/cli/cli.hpp"
 #include "agent/daemon/daemon.hpp"
+#include "agent/daemon/known_collectors.hpp"
 
 int main(int argc, char* argv[]) {
-  const omnitide::cli::Callbacks callbacks{.run = omnitide::daemon::run};
+  const omnitide::cli::Callbacks callbacks{.run = omnitide::daemon::run,
+                                           .collectors = omnitide::daemon::known_collectors};
   const int code = omnitide::cli::main(argc, argv, callbacks);
-  // What is still alive are tables of libraries. Taking them apart serves nobody, and is a part of how long `discover` takes.
+  // What is still alive are tables of libraries. Taking them apart serves nobody, and is a part of how long `discover`
+  // takes.
   std::fflush(nullptr);
   ::_exit(code);
 }

@@ -26,10 +26,11 @@ struct Entry {
 };
 // In the order of the help.
 constexpr std::array kCommands{
-    Entry{"run", add_run},         Entry{"status", add_status},     Entry{"discover", add_discover},
-    Entry{"doctor", add_doctor},   Entry{"registry", add_registry}, Entry{"config", add_config},
-    Entry{"policy", add_policy},   Entry{"flows", add_flows},       Entry{"log-level", add_log_level},
-    Entry{"support", add_support}, Entry{"version", add_version},   Entry{"completion", add_completion},
+    Entry{"run", add_run},         Entry{"status", add_status},         Entry{"discover", add_discover},
+    Entry{"doctor", add_doctor},   Entry{"registry", add_registry},     Entry{"config", add_config},
+    Entry{"policy", add_policy},   Entry{"flows", add_flows},           Entry{"metrics", add_metrics},
+    Entry{"top", add_top},         Entry{"log-level", add_log_level},   Entry{"support", add_support},
+    Entry{"version", add_version}, Entry{"completion", add_completion},
 };
 
 }  // namespace

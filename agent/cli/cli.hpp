@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "agent/config/load.hpp"
+#include "agent/model/collector.hpp"
 
 namespace omnitide::cli {
 
@@ -11,6 +13,8 @@ namespace omnitide::cli {
 struct Callbacks {
   // Runs the agent with a valid configuration until it is told to end; the options are for reading it again.
   std::function<int(const config::LoadOptions&, config::Loaded)> run;
+  // Everything that an agent with all collectors on can measure; nothing is measured.
+  std::function<std::vector<model::Collector>()> collectors{};
 };
 
 // Parses, runs one command, returns the exit code: 0 good, 1 problem found, 2 usage or configuration, 3 agent not

@@ -134,6 +134,11 @@ Command& Command::argument(const std::string& name, std::string& out, const std:
   return *this;
 }
 
+Command& Command::optional_argument(const std::string& name, std::string& out, const std::string& help) {
+  app_->add_option(name, out, help)->type_name(name);
+  return *this;
+}
+
 Command& Command::arguments(const std::string& name, std::vector<std::string>& out, const std::string& help) {
   app_->add_option(name, out, help)->required()->type_name(name);
   return *this;

@@ -27,6 +27,7 @@ class Command {
   Command& number(const std::string& names, std::uint32_t& out, const std::string& help);
   Command& duration(const std::string& names, std::chrono::milliseconds& out, const std::string& help);
   Command& argument(const std::string& name, std::string& out, const std::string& type, const std::string& help);
+  Command& optional_argument(const std::string& name, std::string& out, const std::string& help);
   Command& arguments(const std::string& name, std::vector<std::string>& out, const std::string& help);
   Command& required(const std::string& name);  // of an option
   // Lines for the end of the help, under "Example:".

@@ -69,6 +69,7 @@ int discover(const Session& session, const DiscoverOptions& options) {
       fill(inventory, message);
       return session.print(message);
     }
+    case Format::prometheus:
     case Format::table: break;
   }
   const Console& console = session.console();

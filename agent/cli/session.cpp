@@ -83,6 +83,7 @@ void Session::add_format(Command& command, const std::string& choices) {
 Format Session::format() const {
   if (format_ == "json") return Format::json;
   if (format_ == "yaml") return Format::yaml;
+  if (format_ == "prometheus") return Format::prometheus;
   return format_ == "labels" ? Format::labels : Format::table;
 }
 

@@ -25,7 +25,7 @@ class Status;
 
 namespace omnitide::cli {
 
-enum class Format : std::uint8_t { table, json, yaml, labels };
+enum class Format : std::uint8_t { table, json, yaml, labels, prometheus };
 
 // One invocation.
 class Session {

@@ -47,6 +47,7 @@ struct HttpConfig {
   std::string listen = "127.0.0.1:9797";
   std::string web_config_file;             // node_exporter's web config: TLS, client CA, basic authentication
   std::string bearer_token_file;           // beside or instead of the web config file
+  bool page = true;                        // the web page at "/", for browsers
   std::vector<std::string> allowed_hosts;  // Host names beside literal addresses and localhost (DNS rebinding)
 };
 

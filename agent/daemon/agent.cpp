@@ -170,6 +170,7 @@ Result<> Agent::start_local_api() {
           },
   };
   add_policy(sources);
+  add_metrics(sources);
   Result<std::unique_ptr<io::HttpServer>> opened = open_local_api(context_, path, std::move(sources));
   if (opened.has_error()) return std::move(opened).error();
   local_api_ = std::move(*opened);
@@ -181,7 +182,9 @@ void Agent::start_web() {
   if (!config_.http.enabled) return parts_.set("http", PartState::off, "http.enabled is false");
   Web::Sources sources{.collect = [this](std::vector<std::string> only) { return metrics_->collect(std::move(only)); },
                        .not_ready_because = [this] { return not_ready_because(); },
-                       .summary = [this] { return summary(); }};
+                       .summary = [this] { return summary(); },
+                       .collectors = [this] { return collector_names(); },
+                       .page = [this] { return page_view(); }};
   Result<std::unique_ptr<Web>> opened = Web::open(context_, pool_, config_.http, std::move(sources));
   if (opened.has_error()) {
     log::error(Part::http, "the HTTP endpoint is off", {{"reason", opened.error().text()}});

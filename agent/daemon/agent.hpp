@@ -55,6 +55,9 @@ class Agent {
   void start_ebpf_metrics(std::vector<model::Collector>& collectors);
   void add_samples(model::SampleBatch& out);
   [[nodiscard]] std::string summary();
+  [[nodiscard]] boost::asio::awaitable<PageView> page_view();
+  void add_metrics(LocalSources& sources);
+  [[nodiscard]] std::vector<std::string> collector_names() const;
 
   config::LoadOptions load_options_;
   config::Config config_;

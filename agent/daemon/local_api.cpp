@@ -7,6 +7,7 @@
 #include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
 #include "omnitide/node/v1/local.pb.h"
+#include "omnitide/node/v1/metrics.pb.h"
 
 namespace omnitide::daemon {
 
@@ -111,6 +112,18 @@ void add_policy_routes(std::vector<io::Route>& routes, const std::shared_ptr<con
                     .body_limit = 0});
 }
 
+void add_metrics_route(std::vector<io::Route>& routes, const std::shared_ptr<const LocalSources>& sources) {
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/metrics",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::MetricFamilyList body;
+                      const Result<> done = co_await sources->metrics(body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context, const std::string& socket_path,
@@ -146,6 +159,7 @@ Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context
                .body_limit = 4096,
                .guard = only_root};
   add_policy_routes(routes, sources);
+  if (sources->metrics) add_metrics_route(routes, sources);
   io::ServerLimits limits;
   limits.connections = 64;
   auto server = std::make_unique<io::HttpServer>(context, std::move(routes), limits);

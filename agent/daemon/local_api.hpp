@@ -15,6 +15,7 @@
 namespace omnitide::node::v1 {
 class Discovery;
 class FlowList;
+class MetricFamilyList;
 class PolicyStatus;
 class PolicyTextList;
 class PolicyWaitResponse;
@@ -35,6 +36,7 @@ struct LocalSources {
   std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,
                                                  node::v1::FlowList&)>
       flows{};
+  std::function<boost::asio::awaitable<Result<>>(node::v1::MetricFamilyList&)> metrics{};  // one collection
 };
 
 // Listens at once; the server lives as long as the returned object.

@@ -197,6 +197,10 @@ void fill(const PolicyPart::Flows& flows, const std::string& node_name, v1::Flow
   out.set_lost(flows.lost);
 }
 
+std::vector<const MetricDescriptor*> policy_descriptors() {
+  return {&kPackets, &kBytes, &kUsed, &kLimit, &kPublications, &kFailures, &kFaults, &kPending, &kLost, &kChange};
+}
+
 void add_policy_samples(const PolicyReport& report, model::SampleBatch& out) {
   for (const enforcement::Counter& counter : report.counters.verdicts) {
     const std::string_view direction = counter.direction == POLICY_INGRESS ? "ingress" : "egress";

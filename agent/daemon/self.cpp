@@ -124,6 +124,13 @@ std::uint64_t resident_bytes() {
   return pages.value_or(0) * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+std::vector<const MetricDescriptor*> self_descriptors() {
+  std::vector<const MetricDescriptor*> out{&kBuildInfo, &kPart, &kStuck};
+  for (const MetricDescriptor& descriptor : kProcess)
+    out.push_back(&descriptor);
+  return out;
+}
+
 void add_self(const std::vector<model::PartStatus>& parts, unsigned stuck_workers, model::SampleBatch& out) {
   add_process(out);
   out.add(kBuildInfo, 1, {version(), commit()});

@@ -16,6 +16,8 @@ namespace omnitide::daemon {
 // that cannot be written are touched (dl_iterate_phdr(3), MADV_DONTNEED in madvise(2)).
 void release_start_up_code();
 
+[[nodiscard]] std::vector<const model::MetricDescriptor*> self_descriptors();
+
 // process_* as every Prometheus client gives them, and omnitide_agent_*.
 void add_self(const std::vector<model::PartStatus>& parts, unsigned stuck_workers, model::SampleBatch& out);
 

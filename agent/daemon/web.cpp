@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
 #include "agent/metrics/host_check.hpp"
-#include "agent/metrics/render.hpp"
+#include "agent/metrics/negotiate.hpp"
 
 namespace omnitide::daemon {
 
@@ -69,18 +71,21 @@ Result<std::unique_ptr<Web>> Web::open(asio::io_context& context, io::WorkerPool
   const std::string base =
       fmt::format("{}://{}:{}", tls ? "https" : "http", config.listen.substr(0, config.listen.rfind(':')), *port);
   web->urls_ = {base + "/metrics", base + "/healthz", base + "/readyz"};
+  if (config.page) web->urls_.push_back(base + "/");
   return web;
 }
 
 io::HttpResponse Web::finish(io::HttpResponse response) const {
-  for (const auto& header : web_.headers)
+  // What the operator configured is instead of our own.
+  for (const auto& header : web_.headers) {
+    std::erase_if(response.headers, [&header](const auto& own) { return own.first == header.first; });
     response.headers.push_back(header);
+  }
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   return response;
 }
 
-asio::awaitable<io::HttpResponse> Web::authenticated(io::HttpRequest& request,
-                                                     std::function<io::HttpResponse()> answer) {
+asio::awaitable<std::optional<io::HttpResponse>> Web::refusal(io::HttpRequest& request) {
   const std::string credentials(request.header("authorization"));
   Authenticator::Verdict verdict = authenticator_->check(credentials);
   if (verdict == Authenticator::Verdict::unknown) {
@@ -92,49 +97,97 @@ asio::awaitable<io::HttpResponse> Web::authenticated(io::HttpRequest& request,
               : *good          ? Authenticator::Verdict::granted
                                : Authenticator::Verdict::denied;
   }
-  if (verdict == Authenticator::Verdict::granted) co_return finish(answer());
+  std::optional<io::HttpResponse> out;
   if (verdict == Authenticator::Verdict::busy) {
-    io::HttpResponse busy = text(503, "too many log-ins at once, try again\n");
-    busy.headers.emplace_back("Retry-After", "1");
-    co_return finish(std::move(busy));
+    out = text(503, "too many log-ins at once, try again\n");
+    out->headers.emplace_back("Retry-After", "1");
+  } else if (verdict != Authenticator::Verdict::granted) {
+    out = text(401, "authentication needed\n");
+    out->headers.emplace_back("WWW-Authenticate", authenticator_->challenge());
   }
-  io::HttpResponse denied = text(401, "authentication needed\n");
-  denied.headers.emplace_back("WWW-Authenticate", authenticator_->challenge());
-  co_return finish(std::move(denied));
+  co_return out;
 }
 
+asio::awaitable<io::HttpResponse> Web::authenticated(io::HttpRequest& request, const Answer& answer) {
+  std::optional<io::HttpResponse> refused = co_await refusal(request);
+  if (refused) co_return finish(std::move(*refused));
+  io::HttpResponse out = co_await answer(request);
+  co_return finish(std::move(out));
+}
+
+// node_exporter's parameter: collect[]=cpu&collect[]=meminfo.
 asio::awaitable<io::HttpResponse> Web::metrics_page(io::HttpRequest& request) {
-  io::HttpResponse answer = co_await authenticated(request, [] { return text(200, {}); });
-  if (answer.status != 200) co_return answer;
-  const std::shared_ptr<const metrics::Collection> collection = co_await sources_.collect({});
-  answer.body = metrics::render(collection->batches()).text;
-  answer.content_type = std::string(metrics::content_type(metrics::TextFormat::prometheus));
-  co_return answer;
+  std::vector<std::string> only = request.query_values("collect[]");
+  const std::vector<std::string> known = sources_.collectors();
+  for (const std::string& name : only) {
+    if (std::ranges::find(known, name) == known.end())
+      co_return text(400, fmt::format("there is no collector \"{}\", or it is off\n", printable(name, 80)));
+  }
+  const std::shared_ptr<const metrics::Collection> collection = co_await sources_.collect(std::move(only));
+  io::HttpResponse out = co_await scrape_.answer(request, collection, collection->batches());
+  co_return out;
+}
+
+io::Route Web::route(std::string pattern, Answer answer) {
+  io::Route out;
+  out.method = "GET";
+  out.pattern = std::move(pattern);
+  out.body_limit = 0;
+  out.handler = [this, answer = std::move(answer)](io::HttpRequest& request) { return authenticated(request, answer); };
+  return out;
+}
+
+void Web::add_page(std::vector<io::Route>& routes) {
+  const auto constant = [](std::string_view body, std::string type) {
+    return [body, type = std::move(type)](io::HttpRequest&) -> asio::awaitable<io::HttpResponse> {
+      io::HttpResponse out = text(200, std::string(body));
+      out.content_type = type;
+      out.headers.emplace_back("Cache-Control", "no-cache");
+      co_return out;
+    };
+  };
+  routes.push_back(route("/page.css", constant(kPageStyle, "text/css; charset=utf-8")));
+  routes.push_back(route("/page.js", constant(kPageScript, "text/javascript; charset=utf-8")));
+  routes.push_back(route("/page/state", [this](io::HttpRequest&) -> asio::awaitable<io::HttpResponse> {
+    const PageView view = co_await sources_.page();
+    io::HttpResponse out = text(200, page_state(view));
+    out.content_type = "application/json";
+    out.headers.emplace_back("Cache-Control", "no-store");
+    co_return out;
+  }));
 }
 
 std::vector<io::Route> Web::routes() {
-  const auto page = [this](std::string pattern, std::function<io::HttpResponse()> answer) {
-    io::Route route;
-    route.method = "GET";
-    route.pattern = std::move(pattern);
-    route.body_limit = 0;
-    route.handler = [this, answer = std::move(answer)](io::HttpRequest& request) {
-      return authenticated(request, answer);
-    };
-    return route;
+  const auto plain = [this](std::string pattern, std::function<io::HttpResponse()> answer) {
+    return route(
+        std::move(pattern),
+        [answer = std::move(answer)](io::HttpRequest&) -> asio::awaitable<io::HttpResponse> { co_return answer(); });
   };
-  io::Route metrics_route = page("/metrics", [] { return io::HttpResponse{}; });
-  metrics_route.handler = [this](io::HttpRequest& request) { return metrics_page(request); };
-  return {
-      page("/healthz", [] { return text(200, "ok\n"); }),
-      page("/readyz",
-           [this] {
-             const std::string reason = sources_.not_ready_because();
-             return reason.empty() ? text(200, "ready\n") : text(503, "not ready: " + reason + "\n");
-           }),
-      metrics_route,
-      page("/", [this] { return text(200, sources_.summary()); }),
+  std::vector<io::Route> out{
+      plain("/healthz", [] { return text(200, "ok\n"); }),
+      plain("/readyz",
+            [this] {
+              const std::string reason = sources_.not_ready_because();
+              return reason.empty() ? text(200, "ready\n") : text(503, "not ready: " + reason + "\n");
+            }),
+      route("/metrics", [this](io::HttpRequest& request) { return metrics_page(request); }),
+      route("/", [this](io::HttpRequest& request) { return front(request); }),
   };
+  if (config_.page) add_page(out);
+  return out;
+}
+
+// The page for browsers; a few lines of text for all others, and with the page off for everybody.
+asio::awaitable<io::HttpResponse> Web::front(io::HttpRequest& request) {
+  if (!config_.page || !metrics::wants_html(request.header("accept"))) co_return text(200, sources_.summary());
+  const PageView view = co_await sources_.page();
+  io::HttpResponse out = text(200, page_html(view));
+  out.content_type = "text/html; charset=utf-8";
+  out.headers.emplace_back("Content-Security-Policy", kPagePolicy);
+  out.headers.emplace_back("Referrer-Policy", "no-referrer");
+  out.headers.emplace_back("Cache-Control", "no-store");
+  out.headers.emplace_back("Vary", "Accept");
+  co_return out;
 }
 
 }  // namespace omnitide::daemon

@@ -232,4 +232,9 @@ asio::awaitable<std::shared_ptr<const Collection>> CollectionEngine::collect(std
 std::span<const Collector> CollectionEngine::collectors() const { return impl_->list(); }
 std::uint64_t CollectionEngine::collections() const { return impl_->count(); }
 
+std::span<const MetricDescriptor* const> CollectionEngine::own_descriptors() {
+  static constexpr std::array kOwn{&kDuration, &kSuccess};
+  return kOwn;
+}
+
 }  // namespace omnitide::metrics

@@ -57,6 +57,8 @@ class CollectionEngine {
   [[nodiscard]] boost::asio::awaitable<std::shared_ptr<const Collection>> collect(std::vector<std::string> only = {});
 
   [[nodiscard]] std::span<const model::Collector> collectors() const;
+  // What is said of every collector.
+  [[nodiscard]] static std::span<const model::MetricDescriptor* const> own_descriptors();
   [[nodiscard]] std::uint64_t collections() const;  // how many were made
 
  private:

@@ -1,0 +1,35 @@
+#include "agent/daemon/known_collectors.hpp"
+
+#include "agent/daemon/policy_report.hpp"
+#include "agent/daemon/self.hpp"
+#include "agent/metrics/collection.hpp"
+#include "discovery/collectors/catalogue.hpp"
+
+namespace omnitide::daemon {
+
+namespace {
+
+model::Collector only_described(std::string_view name, std::span<const model::MetricDescriptor* const> descriptors,
+                                std::string_view source) {
+  model::Collector out;
+  out.name = name;
+  out.descriptors = descriptors;
+  out.source = source;
+  return out;
+}
+
+}  // namespace
+
+std::vector<model::Collector> known_collectors() {
+  static const std::vector<const model::MetricDescriptor*> self = self_descriptors(), policy = policy_descriptors();
+  std::vector<model::Collector> out;
+  model::CollectorSettings settings;
+  settings.on.fill(true);
+  if (const Result<Root> root = Root::open("/"); root.has_value()) out = discovery::node_collectors(*root, settings);
+  out.push_back(only_described("agent", self, "the agent itself, /proc/self"));
+  out.push_back(only_described("agent.collectors", metrics::CollectionEngine::own_descriptors(), "the agent itself"));
+  out.push_back(only_described("agent.policy", policy, "tables of the policy data path"));
+  return out;
+}
+
+}  // namespace omnitide::daemon

@@ -1,0 +1,56 @@
+#include "agent/daemon/metrics_report.hpp"
+
+#include "agent/base/text.hpp"
+#include "agent/metrics/families.hpp"
+#include "omnitide/node/v1/metrics.pb.h"
+
+namespace omnitide::daemon {
+
+namespace v1 = node::v1;
+
+namespace {
+
+const char* word(model::MetricType type) {
+  switch (type) {
+    case model::MetricType::gauge: return "gauge";
+    case model::MetricType::counter: return "counter";
+    case model::MetricType::histogram: return "histogram";
+    case model::MetricType::summary: return "summary";
+    case model::MetricType::unknown: break;
+  }
+  return "unknown";
+}
+
+void fill(const model::SampleView& sample, v1::MetricValue& out) {
+  for (std::size_t i = 0; i < sample.labels.size(); ++i) {
+    if (!sample.labels[i].empty())
+      (*out.mutable_labels())[std::string(sample.descriptor->labels[i])] = valid_utf8(sample.labels[i]);
+  }
+  out.set_value(sample.value);
+  if (sample.distribution == nullptr) return;
+  for (const model::Distribution::Point& point : sample.distribution->points) {
+    v1::MetricPoint& added = *out.add_points();
+    added.set_at(point.at);
+    added.set_value(point.value);
+  }
+  out.set_sum(sample.distribution->sum);
+  out.set_count(sample.distribution->count);
+}
+
+}  // namespace
+
+void fill(std::span<const model::SampleBatch* const> batches, v1::MetricFamilyList& out) {
+  const metrics::Families all = metrics::group(batches);
+  out.set_refused(all.refused);
+  for (const metrics::Family& family : all.families) {
+    v1::MetricFamily& added = *out.add_items();
+    added.set_name(std::string(family.descriptor->name));
+    added.set_type(word(family.descriptor->type));
+    added.set_unit(std::string(family.descriptor->unit));
+    added.set_help(valid_utf8(family.descriptor->help));
+    for (const model::SampleView* sample : family.samples)
+      fill(*sample, *added.add_values());
+  }
+}
+
+}  // namespace omnitide::daemon
