@@ -32,6 +32,7 @@ std::vector<Route> routes() {
          co_return HttpResponse{.content_type = "text/plain",
                                 .headers = {},
                                 .body = request.params.at("name") + ":" + request.body,
+                                .shared_body = {},
                                 .stream = {}};
        },
        1024},
