@@ -77,6 +77,8 @@ Result<Collect> open_process(const Setup& setup) {
   Result<Object> object = Object::open("process", ebpf::process_object());
   if (object.has_error()) return object.error();
   if (Result<> done = use_slots(*object, setup, setup.shards(kMostShards)); done.has_error()) return done.error();
+  const bool tells_last = setup.types.arguments("sched_process_exit") > 1;
+  if (Result<> done = object->set("tells_last", tells_last ? 1 : 0); done.has_error()) return done.error();
   if (Result<> done = object->load(); done.has_error()) return done.error();
   const Result<MappedArray> rows = object->array("values");
   if (rows.has_error()) return rows.error();

@@ -5,6 +5,15 @@
 SHARED_ARRAY(values, struct process_cgroup);
 SHARED_ARRAY(cpus, struct process_cpu);
 
+/* Processes with several threads whose end is counted. */
+struct ended {
+  __u64 signal;
+  __u64 tgid;
+};
+HASH(ended, BPF_MAP_TYPE_LRU_HASH, struct ended, __u32, 1024);
+
+const volatile __u32 tells_last = 0; /* sched_process_exit has a second argument: this was the last thread (Linux 6.16) */
+
 static __always_inline struct process_cgroup *row(struct process_cpu *cpu, const struct task_struct *task) {
   const __u32 index = row_of(slot_of(cgroup_of_task(task), &cpu->unplaced));
   return bpf_map_lookup_elem(&values, &index);
@@ -29,14 +38,23 @@ int process_exec(__u64 *ctx) {
   return 0;
 }
 
-/* Told for each thread, after it was taken from signal->live: the last one is the process. Its exit code is that of the
- * whole group when a signal ended it (do_group_exit() in kernel/exit.c). A victim of the OOM killer is known by oom_mm,
- * which mark_oom_victim() sets (mm/oom_kill.c): oom/mark_victim tells the same earlier, but has had two forms. */
+/* Threads leave signal->live before their end is told, so that more than one of them may find it to be zero. */
+static __always_inline int is_last(const struct task_struct *task) {
+  if (task->signal->live.counter != 0) return 0;
+  if (task->signal->nr_threads <= 1) return 1;
+  const struct ended key = {.signal = (__u64)task->signal, .tgid = (__u32)task->tgid};
+  const __u32 one = 1;
+  return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == 0;
+}
+
+/* The last thread is the process. Its exit code is that of the whole group when a signal ended it (do_group_exit() in
+ * kernel/exit.c). A victim of the OOM killer is known by oom_mm, which mark_oom_victim() sets (mm/oom_kill.c):
+ * oom/mark_victim tells the same earlier, but has had two forms. */
 SEC("tp_btf/sched_process_exit")
 int process_exit(__u64 *ctx) {
   const struct task_struct *task = (const struct task_struct *)ctx[0];
   struct process_cpu *cpu = CPU_OF(process_cpu, PROCESS_EXIT);
-  if (!cpu || task->signal->live.counter != 0) return 0;
+  if (!cpu || !(tells_last ? (ctx[1] & 1) : is_last(task))) return 0;
   struct process_cgroup *values_of = row(cpu, task);
   if (!values_of) return 0;
   __u32 number = (__u32)task->exit_code & 0x7f;

@@ -1,7 +1,6 @@
 // Processes, counted exactly and to their cgroup. Needs root.
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 
 #include "tests/harness/catch.hpp"
 #include "tests/harness/collected.hpp"
+#include "tests/harness/loop_device.hpp"
 #include "tests/harness/test_cgroup.hpp"
 
 using namespace omnitide;
@@ -78,6 +78,20 @@ TEST_CASE("the end of a process with threads counts once, with the signal that e
   CHECK(collected.value("omnitide_process_starts_total", {{"cgroup", cgroup.path()}}) == 0);
 }
 
+TEST_CASE("processes whose threads end at the same time count once each") {
+  const TestCgroup cgroup("racing");
+  Collected collected({"process"});
+  constexpr int kTimes = 50;
+  for (int i = 0; i < kTimes; ++i)
+    REQUIRE(cgroup.run([] {
+      for (int k = 0; k < 6; ++k)
+        std::thread([] { ::pause(); }).detach();
+      return 0;
+    }) == 0);
+  collected.read();
+  CHECK(collected.value("omnitide_process_exits_total", {{"cgroup", cgroup.path()}, {"signal", "none"}}) == kTimes);
+}
+
 TEST_CASE("a process that the out-of-memory killer ended counts as such") {
   // In version 1 the limit is in a hierarchy of its own.
   const test::Controller memory = test::find_controller("memory");
@@ -103,26 +117,21 @@ TEST_CASE("a process that the out-of-memory killer ended counts as such") {
 
 TEST_CASE("page faults that wait for a disk count, others do not") {
   const TestCgroup cgroup("faults");
-  std::string file = "/var/tmp/omnitide-faults-XXXXXX";  // on a disk, unlike /tmp may be
-  const int fd = ::mkstemp(file.data());
+  const test::LoopDevice loop;  // a disk, whatever the machine has
+  const int fd = ::open(("/dev/" + loop.name()).c_str(), O_RDONLY | O_CLOEXEC);
   REQUIRE(fd >= 0);
-  ::unlink(file.c_str());
-  const std::string page(4096, 'x');
-  for (int i = 0; i < 256; ++i)
-    REQUIRE(::write(fd, page.data(), page.size()) == 4096);
-  REQUIRE(::fsync(fd) == 0);
   REQUIRE(::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
   Collected collected({"process"});
   constexpr int kTouched = 8;
   REQUIRE(cgroup.run([fd] {
-    auto* bytes = static_cast<volatile char*>(::mmap(nullptr, 256 * 4096, PROT_READ, MAP_SHARED, fd, 0));
-    (void)::madvise(const_cast<char*>(bytes), 256 * 4096, MADV_RANDOM);  // no reading ahead
+    auto* bytes = static_cast<volatile char*>(::mmap(nullptr, test::LoopDevice::kBytes, PROT_READ, MAP_SHARED, fd, 0));
+    (void)::madvise(const_cast<char*>(bytes), test::LoopDevice::kBytes, MADV_RANDOM);  // no reading ahead
     int sum = 0;
     for (int round = 0; round < 2; ++round) {
       for (int i = 0; i < kTouched; ++i)
-        sum += bytes[i * 32 * 4096];
+        sum += bytes[(i * 32 + 1) * 4096];
     }
-    return sum == 2 * kTouched * 'x' ? 0 : 1;
+    return sum == 0 ? 0 : 1;
   }) == 0);
   ::close(fd);
   collected.read();

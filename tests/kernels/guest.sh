@@ -72,7 +72,9 @@ script() {
 
 # What the kernel itself found wrong, and what the verifier said of each program.
 last_words() {
-  dmesg | grep -E 'WARNING:|BUG:|Oops|Call Trace|stack guard|soft lockup|rcu.*stall' | head -n 20 >/tmp/complaints
+  # The out-of-memory killer shows a trace of who asked: tests make it do so.
+  dmesg | awk '/invoked oom-killer/ { killer = 1 } killer && /Call Trace/ { killer = 0; next } { print }' |
+    grep -E 'WARNING:|BUG:|Oops|Call Trace|stack guard|soft lockup|rcu.*stall' | head -n 20 >/tmp/complaints
   if [ -s /tmp/complaints ]; then
     dmesg | tail -n 200
     tell problem "the kernel complained: $(head -n 1 /tmp/complaints)"
