@@ -7,7 +7,7 @@
     libfmt-dev libsystemd-dev libssl-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libbpf-dev libelf-dev zlib1g-dev
     libzstd-dev libcrypt-dev clang llvm)
   TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw mount iperf3 prometheus
-    prometheus-node-exporter chromium poppler-utils)
+    prometheus-node-exporter chromium)
   KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(iperf3 nftables iptables ipset)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
