@@ -67,7 +67,23 @@ install_packages() {
     apt_get "$log" update || fail "apt-get update failed; see ${log#"$ROOT/"}: $(tail -n 1 "$log")"
     touch "$STATE/apt-updated"
   fi
-  apt_get "$log" install --no-install-recommends "$@" || fail "apt-get install failed: $(grep '^E:' "$log" | tail -n 2)"
+  without_services apt_get "$log" install --no-install-recommends "$@" ||
+    fail "apt-get install failed: $(grep '^E:' "$log" | tail -n 2)"
+}
+
+# Runs a command during which no package starts its service: what is installed for tests is for the tests to start
+# (policy-rc.d, see invoke-rc.d(8)). A policy that is there already is left alone.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [[ -e $policy ]]; then
+    "$@"
+    return
+  fi
+  # shellcheck disable=SC2016  # the inner shell's $1
+  "${as_root[@]}" sh -c 'printf "#!/bin/sh\nexit 101\n" >"$1" && chmod 755 "$1"' sh "$policy"
+  "$@" || status=$?
+  "${as_root[@]}" rm -f "$policy"
+  return "$status"
 }
 
 # apt-get with its progress as one line a fifth; its words go to the log.

@@ -38,7 +38,8 @@ Result<File> read(const Root& root, const std::string& path) {
   if (::fstat(fd->get(), &info) != 0) return fail_errno(errno, "cannot ask for the time of " + path);
   Result<std::string> text = root.read(path, kLongestFile);
   if (text.has_error()) return std::move(text).error();
-  return File{std::move(*text), static_cast<double>(info.st_mtim.tv_sec) + static_cast<double>(info.st_mtim.tv_nsec) / 1e9};
+  return File{std::move(*text),
+              static_cast<double>(info.st_mtim.tv_sec) + static_cast<double>(info.st_mtim.tv_nsec) / 1e9};
 }
 
 struct State {
