@@ -51,8 +51,15 @@ struct HttpConfig {
   std::vector<std::string> allowed_hosts;  // Host names beside literal addresses and localhost (DNS rebinding)
 };
 
+struct EbpfMetricsConfig {
+  bool enabled = true;
+  std::uint32_t cgroups = 50;
+  std::vector<std::string> exclude;
+};
+
 struct MetricsConfig {
   bool enabled = true;
+  EbpfMetricsConfig ebpf;
   model::CollectorSettings collectors;
 };
 

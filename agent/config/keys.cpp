@@ -5,6 +5,7 @@
 
 #include "agent/base/clock.hpp"
 #include "agent/config/collector_keys.hpp"
+#include "agent/config/ebpf_keys.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/config/values.hpp"
 
@@ -277,12 +278,14 @@ constexpr std::array kKeys{
 }  // namespace
 
 std::span<const Key> keys() {
-  // Keys of a section stand together: those of the collectors behind metrics.enabled.
+  // Keys of a section stand together: those of the collectors and of eBPF behind metrics.enabled.
   static const std::vector<Key> all = [] {
     std::vector<Key> out;
     for (const Key& key : kKeys) {
       out.push_back(key);
-      if (key.path == "metrics.enabled") out.insert(out.end(), collector_keys().begin(), collector_keys().end());
+      if (key.path != "metrics.enabled") continue;
+      out.insert(out.end(), collector_keys().begin(), collector_keys().end());
+      out.insert(out.end(), ebpf_keys().begin(), ebpf_keys().end());
     }
     return out;
   }();

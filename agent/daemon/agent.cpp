@@ -275,8 +275,24 @@ void Agent::start_metrics() {
   else
     collectors = discovery::node_collectors(*root, config_.metrics.collectors);
   if (!collectors.empty()) parts_.set("metrics", PartState::on, fmt::format("{} collectors", collectors.size()));
+  start_ebpf_metrics(collectors);
   metrics_ = std::make_unique<metrics::CollectionEngine>(context_.get_executor(), pool_, std::move(collectors),
                                                          [this](model::SampleBatch& out) { add_samples(out); });
+}
+
+void Agent::start_ebpf_metrics(std::vector<model::Collector>& collectors) {
+  const config::EbpfMetricsConfig& config = config_.metrics.ebpf;
+  if (!config_.metrics.enabled || !config.enabled)
+    return parts_.set("ebpf-metrics", PartState::off,
+                      config.enabled ? "metrics.enabled is false" : "metrics.ebpf.enabled is false");
+  ebpf_metrics_ = std::make_unique<EbpfMetricsPart>(
+      context_, pool_,
+      collectors::Options{
+          .cgroups = config.cgroups, .exclude = config.exclude, .cgroup_root = config_.policy.cgroup_root},
+      [this](PartState state, std::string reason) { parts_.set("ebpf-metrics", state, std::move(reason)); });
+  for (model::Collector& each : ebpf_metrics_->collectors())
+    collectors.push_back(std::move(each));
+  ebpf_metrics_->start();
 }
 
 // What the parts on this loop know.
@@ -364,6 +380,7 @@ void Agent::stop(int signal_number) {
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
   if (policy_) policy_->stop();
+  if (ebpf_metrics_) ebpf_metrics_->stop();
   if (web_) web_->stop();
   if (local_api_) local_api_->stop();
   if (registry_) registry_->stop();

@@ -9,6 +9,7 @@
 
 #include "agent/config/load.hpp"
 #include "agent/daemon/discovery_part.hpp"
+#include "agent/daemon/ebpf_metrics_part.hpp"
 #include "agent/daemon/local_api.hpp"
 #include "agent/daemon/log_levels.hpp"
 #include "agent/daemon/log_sinks.hpp"
@@ -51,6 +52,7 @@ class Agent {
   [[nodiscard]] std::string state_line() const;         // for systemd
   [[nodiscard]] Snapshot snapshot();
   void start_metrics();
+  void start_ebpf_metrics(std::vector<model::Collector>& collectors);
   void add_samples(model::SampleBatch& out);
   [[nodiscard]] std::string summary();
   [[nodiscard]] boost::asio::awaitable<PageView> page_view();
@@ -76,6 +78,7 @@ class Agent {
   std::unique_ptr<registration::Registration> registration_;
   std::unique_ptr<DiscoveryPart> discovery_;
   std::unique_ptr<PolicyPart> policy_;
+  std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
   std::unique_ptr<io::HttpServer> local_api_;
   std::unique_ptr<Web> web_;

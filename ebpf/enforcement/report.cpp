@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "agent/base/file.hpp"
-#include "ebpf/enforcement/cgroup.hpp"
 #include "ebpf/enforcement/state.hpp"
+#include "ebpf/loader/cgroup2.hpp"
 
 namespace omnitide::enforcement {
 
@@ -35,7 +35,7 @@ void Enforcement::State::attach_cgroup() {
   std::string folder = options.cgroup;
   if (folder.empty()) {
     const Result<std::string> mounts = read_file("/proc/self/mountinfo", kMostMounts);
-    folder = mounts ? find_cgroup2(*mounts).value_or("") : "";
+    folder = mounts ? ebpf::find_cgroup2(*mounts).value_or("") : "";
   }
   if (folder.empty()) {
     local_delivery = "cgroup v2 is not mounted: what pods send to the node itself through a Service is dropped";

@@ -4,7 +4,7 @@
 # the console; ./dev reads lines of words divided by tabs from the second serial line.
 export PATH=/tools:/bin HOME=/root
 ulimit -n 20000 # as this system has; 1024 otherwise
-/bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /var/lib /etc
+/bin/busybox mkdir -p /proc /sys /dev /run /tmp /root /var/lib /var/tmp /etc
 /bin/busybox --install -s /bin
 ln -sf /tools/sh /bin/sh
 mount -t proc proc /proc

@@ -11,9 +11,9 @@
 
 #include <string>
 
-#include "ebpf/enforcement/cgroup.hpp"
 #include "ebpf/enforcement/locator.hpp"
 #include "ebpf/enforcement/roles.hpp"
+#include "ebpf/loader/cgroup2.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/told_network.hpp"
 
@@ -222,10 +222,11 @@ TEST_CASE("the names of pinned links come back") {
 }
 
 TEST_CASE("cgroup v2 is found where all of it is mounted") {
-  CHECK_FALSE(find_cgroup2("24 1 0:22 / /proc rw - proc proc rw\n"));
-  CHECK(find_cgroup2("30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n") == "/sys/fs/cgroup");
-  CHECK(find_cgroup2("30 23 0:26 /part /a\\040b rw shared:4 master:1 - cgroup2 cgroup2 rw\n") == "/a b");
-  CHECK(find_cgroup2("29 23 0:26 /part /run/x rw shared:4 - cgroup2 cgroup2 rw\n"
-                     "30 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n") == "/sys/fs/cgroup/unified");
-  CHECK_FALSE(find_cgroup2("30 23 0:26 / /sys/fs/cgroup"));
+  CHECK_FALSE(ebpf::find_cgroup2("24 1 0:22 / /proc rw - proc proc rw\n"));
+  CHECK(ebpf::find_cgroup2("30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n") == "/sys/fs/cgroup");
+  CHECK(ebpf::find_cgroup2("30 23 0:26 /part /a\\040b rw shared:4 master:1 - cgroup2 cgroup2 rw\n") == "/a b");
+  CHECK(ebpf::find_cgroup2("29 23 0:26 /part /run/x rw shared:4 - cgroup2 cgroup2 rw\n"
+                           "30 23 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n") ==
+        "/sys/fs/cgroup/unified");
+  CHECK_FALSE(ebpf::find_cgroup2("30 23 0:26 / /sys/fs/cgroup"));
 }

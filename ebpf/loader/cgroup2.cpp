@@ -1,10 +1,10 @@
-#include "ebpf/enforcement/cgroup.hpp"
+#include "ebpf/loader/cgroup2.hpp"
 
 #include <vector>
 
 #include "agent/base/text.hpp"
 
-namespace omnitide::enforcement {
+namespace omnitide::ebpf {
 
 namespace {
 
@@ -40,4 +40,4 @@ std::optional<std::string> find_cgroup2(std::string_view mountinfo) {
   return part;
 }
 
-}  // namespace omnitide::enforcement
+}  // namespace omnitide::ebpf

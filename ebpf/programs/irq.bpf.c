@@ -1,0 +1,67 @@
+/* Time in handlers of software interrupts, by vector, and of devices' interrupts, by number and name. Both are told with
+ * that CPU's preemption off, and neither nests in its own kind. */
+#include "ebpf/abi/irq.h"
+#include "ebpf/programs/collect/collect.h"
+
+HASH(values, BPF_MAP_TYPE_PERCPU_HASH, struct irq_key, struct irq_row, IRQ_ROWS);
+SHARED_ARRAY(cpus, struct irq_cpu);
+
+static const struct irq_row empty;
+
+static __always_inline struct irq_cpu *this_cpu(__u32 program) {
+  const __u32 number = bpf_get_smp_processor_id();
+  struct irq_cpu *cpu = bpf_map_lookup_elem(&cpus, &number);
+  if (cpu) cpu->runs[program] += 1;
+  return cpu;
+}
+
+static __always_inline void add(struct irq_row *row, __u64 took) {
+  const __u32 bucket = collect_bucket(took, IRQ_FIRST, IRQ_BUCKETS);
+  row->ns += took;
+  if (bucket < IRQ_BUCKETS) row->times[bucket] += 1;
+}
+
+SEC("tp_btf/softirq_entry")
+int irq_soft_entry(__u64 *ctx) {
+  (void)ctx;
+  struct irq_cpu *cpu = this_cpu(IRQ_SOFT_ENTRY);
+  if (cpu) cpu->soft_start_ns = bpf_ktime_get_ns();
+  return 0;
+}
+
+SEC("tp_btf/softirq_exit")
+int irq_soft_exit(__u64 *ctx) {
+  struct irq_cpu *cpu = this_cpu(IRQ_SOFT_EXIT);
+  const __u32 vector = (__u32)ctx[0];
+  if (!cpu || !cpu->soft_start_ns || vector >= IRQ_VECTORS) return 0;
+  add(&cpu->soft[vector], bpf_ktime_get_ns() - cpu->soft_start_ns);
+  cpu->soft_start_ns = 0;
+  return 0;
+}
+
+SEC("tp_btf/irq_handler_entry")
+int irq_hard_entry(__u64 *ctx) {
+  (void)ctx;
+  struct irq_cpu *cpu = this_cpu(IRQ_HARD_ENTRY);
+  if (cpu) cpu->hard_start_ns = bpf_ktime_get_ns();
+  return 0;
+}
+
+SEC("tp_btf/irq_handler_exit")
+int irq_hard_exit(__u64 *ctx) {
+  struct irq_cpu *cpu = this_cpu(IRQ_HARD_EXIT);
+  if (!cpu || !cpu->hard_start_ns) return 0;
+  const __u64 took = bpf_ktime_get_ns() - cpu->hard_start_ns;
+  const struct irqaction *action = (const struct irqaction *)ctx[1];
+  struct irq_key key = {.irq = (__u32)ctx[0]};
+  cpu->hard_start_ns = 0;
+  bpf_probe_read_kernel_str(key.name, sizeof(key.name), action->name);
+  struct irq_row *row = bpf_map_lookup_elem(&values, &key);
+  if (!row) {
+    (void)bpf_map_update_elem(&values, &key, &empty, BPF_NOEXIST);
+    row = bpf_map_lookup_elem(&values, &key);
+  }
+  if (row) add(row, took);
+  else cpu->lost += 1;
+  return 0;
+}

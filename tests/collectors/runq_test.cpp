@@ -1,0 +1,89 @@
+// Run-queue latency against the kernel's own account of the same tasks. Needs root.
+#include <sched.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+
+#include "tests/harness/catch.hpp"
+#include "tests/harness/collected.hpp"
+#include "tests/harness/test_cgroup.hpp"
+
+using namespace omnitide;
+using test::Collected;
+using test::TestCgroup;
+
+namespace {
+
+// /proc/PID/schedstat: nanoseconds on a CPU, nanoseconds in a queue, times it came to a CPU.
+struct Account {
+  unsigned long long ran = 0, waited = 0, times = 0;
+};
+
+Account own_account() {
+  Account out;
+  std::FILE* file = std::fopen("/proc/thread-self/schedstat", "re");
+  if (file == nullptr) return out;
+  if (std::fscanf(file, "%llu %llu %llu", &out.ran, &out.waited, &out.times) != 3) out = {};
+  std::fclose(file);
+  return out;
+}
+
+bool pin_to_one_cpu() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
+  return ::sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+// Memory that children share with the test.
+template <class T>
+T* shared() {
+  void* at = ::mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return at == MAP_FAILED ? nullptr : new (at) T();
+}
+
+}  // namespace
+
+TEST_CASE("waits in a queue are those of the kernel's own account, by count and by time") {
+  const TestCgroup cgroup("runq");
+  struct Accounts {
+    Account of[4];
+  };
+  auto* all = shared<Accounts>();
+  REQUIRE(all != nullptr);
+  Account* accounts = &all->of[0];
+  REQUIRE(pin_to_one_cpu());
+  Collected collected({"runq"});
+  // Two that run against each other on one CPU, each of which sleeps now and then.
+  const auto busy = [](Account* told) {
+    told[0] = own_account();
+    for (int i = 0; i < 200; ++i) {
+      const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(1500);
+      while (std::chrono::steady_clock::now() < end) {
+      }
+      ::usleep(100);
+    }
+    told[1] = own_account();
+    return 0;
+  };
+  const pid_t first = cgroup.start([&] { return busy(&accounts[0]); });
+  const pid_t second = cgroup.start([&] { return busy(&accounts[2]); });
+  REQUIRE(TestCgroup::wait(first) == 0);
+  REQUIRE(TestCgroup::wait(second) == 0);
+  collected.read();
+  double times = 0, seconds = 0;
+  for (int i = 0; i < 4; i += 2) {
+    times += static_cast<double>(accounts[i + 1].times - accounts[i].times);
+    seconds += static_cast<double>(accounts[i + 1].waited - accounts[i].waited) * 1e-9;
+  }
+  const Collected::Labels ours{{"cgroup", cgroup.path()}};
+  const double counted = collected.count("omnitide_scheduler_wait_seconds", ours);
+  CHECK(times > 400);
+  CHECK(counted >= times);
+  CHECK(counted <= times + 20);  // between the move to the cgroup, the account and the end
+  CHECK(collected.sum("omnitide_scheduler_wait_seconds", ours) == Approx(seconds).epsilon(0.05).margin(0.02));
+  CHECK(collected.value("omnitide_scheduler_preemptions_total", ours) > 10);
+}

@@ -1,0 +1,259 @@
+// TCP, counted exactly and to the cgroup of the socket, over the loopback device of a network namespace of its own.
+// Needs root.
+#include "tests/harness/tcp.hpp"
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "tests/harness/catch.hpp"
+#include "tests/harness/collected.hpp"
+#include "tests/harness/network_namespace.hpp"
+#include "tests/harness/test_cgroup.hpp"
+
+using namespace omnitide;
+using test::Collected;
+using test::TestCgroup;
+
+namespace {
+
+constexpr std::uint16_t kPort = 7411;
+
+struct Ends {
+  TestCgroup client{"client"}, server{"server"};
+  [[nodiscard]] Collected::Labels of_client() const { return {{"cgroup", client.path()}}; }
+  [[nodiscard]] Collected::Labels of_server() const { return {{"cgroup", server.path()}}; }
+  [[nodiscard]] static Collected::Labels with(Collected::Labels labels, const char* name, const char* value) {
+    labels[name] = value;
+    return labels;
+  }
+};
+
+// A pipe by which one process tells another that it is ready.
+struct Signal {
+  std::array<int, 2> ends{-1, -1};
+  Signal() {
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+  }
+  ~Signal() {
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  void tell() const { (void)!::write(ends[1], "x", 1); }
+  void wait() const {
+    char c = 0;
+    (void)!::read(ends[0], &c, 1);
+  }
+};
+
+void add_neighbour(std::uint32_t index, const char* address, const std::string& mac) {
+  ndmsg header{};
+  header.ndm_family = AF_INET;
+  header.ndm_ifindex = static_cast<int>(index);
+  header.ndm_state = NUD_PERMANENT;
+  std::string message(bytes_of(header));
+  const sockaddr_in to = test::address_of(address, 0);
+  append_attribute(message, NDA_DST, bytes_of(to.sin_addr));
+  append_attribute(message, NDA_LLADDR, mac);
+  test::rtnl::ask(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, message, "add a neighbour");
+}
+
+}  // namespace
+
+TEST_CASE("connects, accepts and bytes count on both ends") {
+  const Ends ends;
+  Collected collected({"tcp"});
+  constexpr int kTimes = 25;
+  constexpr std::size_t kUp = 30'000, kDown = 7'000;
+  test::in_network_namespace([&] {
+    test::set_up(::if_nametoindex("lo"));
+    const Signal ready;
+    const pid_t server = ends.server.start([&] {
+      const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", kPort, 16);
+      ready.tell();
+      std::array<char, 65536> buffer{};
+      for (int i = 0; i < kTimes; ++i) {
+        const int fd = ::accept(listener, nullptr, nullptr);
+        std::size_t got = 0;
+        for (ssize_t n = 0; got < kUp && (n = ::read(fd, buffer.data(), buffer.size())) > 0;)
+          got += static_cast<std::size_t>(n);
+        if (got != kUp || ::write(fd, buffer.data(), kDown) != kDown) return 1;
+        ::close(fd);
+      }
+      return 0;
+    });
+    ready.wait();
+    REQUIRE(ends.client.run([&] {
+      std::array<char, 65536> buffer{};
+      for (int i = 0; i < kTimes; ++i) {
+        const int fd = test::connected_socket("127.0.0.1", kPort);
+        if (fd < 0 || ::write(fd, buffer.data(), kUp) != kUp) return 1;
+        while (::read(fd, buffer.data(), buffer.size()) > 0) {
+        }
+        ::close(fd);
+      }
+      return 0;
+    }) == 0);
+    REQUIRE(TestCgroup::wait(server) == 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the last FINs
+  });
+  collected.read();
+  const char* connections = "omnitide_tcp_connections_total";
+  CHECK(collected.value(connections, Ends::with(ends.of_client(), "direction", "out")) == kTimes);
+  CHECK(collected.value(connections, Ends::with(ends.of_client(), "direction", "in")) == 0);
+  CHECK(collected.value(connections, Ends::with(ends.of_server(), "direction", "in")) == kTimes);
+  CHECK(collected.value(connections, Ends::with(ends.of_server(), "direction", "out")) == 0);
+  CHECK(collected.count("omnitide_tcp_connect_seconds", ends.of_client()) == kTimes);
+  CHECK(collected.sum("omnitide_tcp_connect_seconds", ends.of_client()) > 0);
+  CHECK(collected.sum("omnitide_tcp_connect_seconds", ends.of_client()) < kTimes);
+  const char* bytes = "omnitide_tcp_bytes_total";
+  CHECK(collected.value(bytes, Ends::with(ends.of_client(), "direction", "sent")) == kTimes * kUp);
+  CHECK(collected.value(bytes, Ends::with(ends.of_client(), "direction", "received")) == kTimes * kDown);
+  CHECK(collected.value(bytes, Ends::with(ends.of_server(), "direction", "sent")) == kTimes * kDown);
+  CHECK(collected.value(bytes, Ends::with(ends.of_server(), "direction", "received")) == kTimes * kUp);
+  CHECK(collected.count("omnitide_tcp_rtt_seconds", ends.of_client()) == kTimes);
+  CHECK(collected.value("omnitide_tcp_connect_failures_total", ends.of_client()) == 0);
+  CHECK(collected.value("omnitide_tcp_retransmits_total", ends.of_client()) == 0);
+}
+
+TEST_CASE("a connection that lasts counts its bytes while it does") {
+  const Ends ends;
+  Collected collected({"tcp"});
+  const Collected::Labels received = Ends::with(ends.of_server(), "direction", "received");
+  test::in_network_namespace([&] {
+    test::set_up(::if_nametoindex("lo"));
+    const Signal ready, done;
+    const pid_t server = ends.server.start([&] {
+      const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", kPort, 16);
+      ready.tell();
+      const int fd = ::accept(listener, nullptr, nullptr);
+      std::array<char, 4096> buffer{};
+      while (::read(fd, buffer.data(), buffer.size()) > 0) {
+      }
+      return 0;
+    });
+    ready.wait();
+    const pid_t client = ends.client.start([&] {
+      const int fd = test::connected_socket("127.0.0.1", kPort);
+      std::array<char, 1000> buffer{};
+      for (int i = 0; i < 260; ++i) {
+        if (::write(fd, buffer.data(), buffer.size()) != 1000) return 1;
+        ::usleep(10'000);
+      }
+      ready.tell();
+      done.wait();
+      return 0;
+    });
+    ready.wait();
+    collected.read();
+    if (!test::kernel_at_least(5, 11)) {  // storage of sockets for tracing programs
+      CHECK(collected.value("omnitide_tcp_bytes_total", received) == 0);
+      done.tell();
+      CHECK(TestCgroup::wait(client) == 0);
+      CHECK(TestCgroup::wait(server) == 0);
+      std::this_thread::sleep_for(std::chrono::milliseconds(500));
+      return;
+    }
+    CHECK(collected.value("omnitide_tcp_bytes_total", received) > 60'000);
+    CHECK(collected.value("omnitide_tcp_bytes_total", received) < 260'000);
+    CHECK(collected.count("omnitide_tcp_rtt_seconds", ends.of_server()) >= 2);
+    done.tell();
+    CHECK(TestCgroup::wait(client) == 0);
+    CHECK(TestCgroup::wait(server) == 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  });
+  collected.read();
+  CHECK(collected.value("omnitide_tcp_bytes_total", received) == 260'000);
+}
+
+TEST_CASE("refused connections and resets count with their error and direction") {
+  const Ends ends;
+  Collected collected({"tcp"});
+  collected.read();
+  const Collected::Labels nobody{{"cgroup", "none"}, {"direction", "sent"}};
+  const double before = collected.value("omnitide_tcp_resets_total", nobody);
+  test::in_network_namespace([&] {
+    test::set_up(::if_nametoindex("lo"));
+    const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", kPort, 16);
+    REQUIRE(listener >= 0);
+    REQUIRE(ends.client.run([&] {
+      for (int i = 0; i < 12; ++i) {
+        if (test::connected_socket("127.0.0.1", kPort + 1) >= 0) return 1;
+      }
+      for (int i = 0; i < 5; ++i) {
+        const int fd = test::connected_socket("127.0.0.1", kPort);
+        if (fd < 0) return 2;
+        test::reset(fd);
+      }
+      return 0;
+    }) == 0);
+    ::close(listener);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  });
+  collected.read();
+  const auto refused = Ends::with(ends.of_client(), "errno", "ECONNREFUSED");
+  CHECK(collected.value("omnitide_tcp_connect_failures_total", refused) == 12);
+  CHECK(collected.value("omnitide_tcp_connect_failures_total", ends.of_client()) == 12);
+  CHECK(collected.value("omnitide_tcp_resets_total", Ends::with(ends.of_client(), "direction", "received")) == 12);
+  CHECK(collected.value("omnitide_tcp_resets_total", Ends::with(ends.of_client(), "direction", "sent")) == 5);
+  CHECK(collected.value("omnitide_tcp_resets_total", nobody) - before >= 12);  // nobody's socket refused them
+}
+
+TEST_CASE("SYNs to a neighbour with a wrong address are sent again, and count") {
+  const Ends ends;
+  Collected collected({"tcp"});
+  int again_there = 0;
+  test::in_network_namespace([&] {
+    test::add_veth_pair("one", "two");
+    const std::uint32_t one = ::if_nametoindex("one");
+    test::set_up(one);
+    test::set_up(::if_nametoindex("two"));
+    test::add_address(one, "10.90.0.1", 24);
+    add_neighbour(one, "10.90.0.2", std::string("\x02\x00\x00\x00\x00\x99", 6));
+    again_there = ends.client.run([] { return test::try_to_connect("10.90.0.2", kPort, 3500); });
+  });
+  collected.read();
+  const char* again = "omnitide_tcp_retransmits_total";
+  CHECK(again_there >= 2);
+  CHECK(collected.value(again, Ends::with(ends.of_client(), "segment", "syn")) == again_there);
+  CHECK(collected.value(again, Ends::with(ends.of_client(), "segment", "data")) == 0);
+  CHECK(collected.value("omnitide_tcp_connect_failures_total", Ends::with(ends.of_client(), "errno", "none")) == 1);
+  CHECK(collected.value("omnitide_tcp_connections_total", ends.of_client()) == 0);
+}
+
+TEST_CASE("connections that found a full accept queue count for their network namespace") {
+  Collected collected({"listen"});
+  test::in_network_namespace([&] {
+    test::set_up(::if_nametoindex("lo"));
+    struct stat own {};
+    REQUIRE(::stat("/proc/thread-self/ns/net", &own) == 0);
+    const Signal stop;
+    // Other processes' namespaces are found, not those of single threads.
+    const pid_t member = ::fork();
+    if (member == 0) {
+      const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", kPort, 1);
+      for (int i = 0; listener >= 0 && i < 6; ++i)
+        (void)test::try_to_connect("127.0.0.1", kPort, 30);
+      stop.tell();
+      ::pause();
+      ::_exit(0);
+    }
+    stop.wait();
+    collected.read();
+    const Collected::Labels here{{"netns", std::to_string(own.st_ino)}};
+    CHECK(collected.find("omnitide_network_namespace_info", here).size() == 1);
+    CHECK(collected.value("omnitide_tcp_listen_overflows_total", here) > 0);
+    CHECK(collected.value("omnitide_tcp_listen_drops_total", here) >=
+          collected.value("omnitide_tcp_listen_overflows_total", here));
+    ::kill(member, SIGKILL);
+    (void)TestCgroup::wait(member);
+  });
+}
