@@ -33,13 +33,12 @@ Each collector has a deadline of its own. One that fails or hangs costs its own 
 This page is made by `omnitide-agent metrics --docs`; a test holds it against the program.
 )";
 
-// Families whose names come from the kernel or a file at run time.
+// Families whose names come from the kernel or a file at run time, and those of discovery, which are no collector's.
 struct Named {
   std::string_view collector, name, type, what;
 };
 constexpr std::array kNamed{
-    Named{"meminfo", "node_memory_*_bytes", "gauge",
-          "Every field of the file in bytes, those without a unit as they are."},
+    Named{"meminfo", "node_memory_*", "gauge", "Every field of the file in bytes, those without a unit as they are."},
     Named{"vmstat", "node_vmstat_*", "untyped", "Fields of the file that the pattern of the configuration takes."},
     Named{"netstat", "node_netstat_*", "untyped", "Fields of the files that the pattern of the configuration takes."},
     Named{"sockstat", "node_sockstat_*", "gauge", "Sockets by protocol: in use, allocated, memory."},
@@ -51,6 +50,12 @@ constexpr std::array kNamed{
     Named{"bcache", "node_bcache_*", "any", "Statistics of caches and their devices."},
     Named{"powersupplyclass", "node_power_supply_*", "gauge", "Every value of a power supply, scaled to base units."},
     Named{"ipvs", "node_ipvs_*", "any", "Virtual servers, with the labels of the configuration."},
+    Named{"agent.discovery", "omnitide_discovery_source_success", "gauge",
+          "Whether the last read of a source of discovery gave a complete report."},
+    Named{"agent.discovery", "omnitide_discovery_source_duration_seconds", "gauge", "How long that read took."},
+    Named{"agent.discovery", "omnitide_hugepages_free", "gauge", "Huge pages of a pool that are not in use."},
+    Named{"agent.discovery", "omnitide_uptime_seconds", "gauge", "Time since the kernel started."},
+    Named{"agent.discovery", "omnitide_nvme_*", "any", "What a drive's SMART log says, see facts.md."},
     Named{"dmi", "node_dmi_info", "gauge", "What the firmware says of the board, as labels; the value is 1."},
 };
 

@@ -28,6 +28,7 @@ std::vector<model::Collector> known_collectors() {
   if (const Result<Root> root = Root::open("/"); root.has_value()) out = discovery::node_collectors(*root, settings);
   out.push_back(only_described("agent", self, "the agent itself, /proc/self"));
   out.push_back(only_described("agent.collectors", metrics::CollectionEngine::own_descriptors(), "the agent itself"));
+  out.push_back(only_described("agent.discovery", {}, "discovery, see facts.md; as old as its last round"));
   out.push_back(only_described("agent.policy", policy, "tables of the policy data path"));
   return out;
 }

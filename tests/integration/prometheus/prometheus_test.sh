@@ -25,6 +25,22 @@ empty "and nothing else of the node" "$(text -g "$url/metrics?collect[]=loadavg"
 check "a collector that is none is an error" \
   [ "$(text -g -o /dev/null -w '%{http_code}' "$url/metrics?collect[]=nonsense")" = 400 ]
 
+# --- docs/metrics.md
+check "docs/metrics.md is what the program says" diff <("$agent" metrics --docs) "$here/../../../docs/metrics.md"
+# shellcheck disable=SC2016 # the backquotes of Markdown
+names=$(grep -oE '^\| `[^`]+`' "$here/../../../docs/metrics.md" | tr -d '|` ')
+undocumented() { # names with a star are patterns
+  local name pattern
+  while IFS= read -r name; do
+    while IFS= read -r pattern; do
+      # shellcheck disable=SC2053 # a pattern is meant; "*" alone is of text files
+      if [[ $pattern != '*' && $name == $pattern ]]; then continue 2; fi
+    done <<<"$names"
+    echo "$name"
+  done
+}
+empty "and has every family that is served" "$(families "$work/plain" | undocumented)"
+
 # --- promtool
 exporter_port=$(free_port)
 prometheus-node-exporter --web.listen-address="127.0.0.1:$exporter_port" >"$work/exporter.log" 2>&1 &
@@ -53,7 +69,7 @@ check "Prometheus scrapes it" within 20 target_is_up
 value() { api query --data-urlencode "query=$1" | jq -r '.data.result[0].value[1] // "none"'; }
 has_value() { local got; got=$(value "$1") && [ -n "$got" ] && [ "$got" != none ]; }
 check "and has its values" within 15 has_value 'node_memory_MemTotal_bytes'
-total=$(awk '$1 == "MemTotal:" {print $2 * 1024}' /proc/meminfo)
+total=$(awk '$1 == "MemTotal:" {printf "%.0f", $2 * 1024}' /proc/meminfo)
 check "which are right" [ "$(value node_memory_MemTotal_bytes)" = "$total" ]
 unit() { api targets/metadata --data-urlencode "metric=$1" | jq -r '.data[0].unit'; }
 check "it came as OpenMetrics: units are known" [ "$(unit process_resident_memory_bytes)" = bytes ]
@@ -86,8 +102,9 @@ scrapers() {
 check "a hundred scrapes at once are all answered" scrapers
 rss() { awk '$1 == "VmRSS:" {print $2}' "/proc/${pids[0]}/status"; }
 before=$(rss)
-for ((i = 0; i < 60; i++)); do # they ask and never read
-  exec {sloth}<>"/dev/tcp/127.0.0.1/${url##*:}" && printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n' >&"$sloth"
+requests=$(for ((i = 0; i < 200; i++)); do printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n~'; done)
+for ((i = 0; i < 60; i++)); do # they ask for more than the kernel keeps for them, and never read
+  exec {sloth}<>"/dev/tcp/127.0.0.1/${url##*:}" && printf '%s' "${requests//\~/}" >&"$sloth"
 done
 sleep 2
 after=$(rss)
