@@ -6,7 +6,7 @@
   BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates boost libprotobuf-dev protobuf-compiler
     libfmt-dev libsystemd-dev libssl-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libbpf-dev libelf-dev zlib1g-dev
     libzstd-dev libcrypt-dev clang llvm)
-  TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw mount iperf3 prometheus-node-exporter)
+  TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw mount iperf3 prometheus-node-exporter dbus-daemon)
   KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(iperf3 nftables iptables ipset)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
