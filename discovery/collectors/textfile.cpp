@@ -45,13 +45,14 @@ Result<File> read(const Root& root, const std::string& path) {
 struct State {
   Root root;
   std::string folder;
+  bool may_be_absent;  // nobody has asked for this folder by name
 
   Result<> collect(SampleBatch& batch) const {
     bool failed = false;
     if (!folder.empty()) {
       const Result<std::vector<std::string>> names = root.list(folder, kMaxFiles);
-      failed = names.has_error();
-      for (const std::string& name : failed ? std::vector<std::string>{} : *names)
+      failed = names.has_error() && !(may_be_absent && names.error().code == Code::not_found);
+      for (const std::string& name : names.has_error() ? std::vector<std::string>{} : *names)
         if (name.ends_with(".prom")) failed = !add(name, batch) || failed;
     }
     batch.add(kFamilies[0], failed ? 1 : 0);
@@ -77,7 +78,10 @@ struct State {
 }  // namespace
 
 Collector textfile_collector(const Root& root, const Settings& settings) {
-  const auto state = std::make_shared<State>(State{root, settings.value("textfile.directory")});
+  // Debian's package of node_exporter makes the folder that is the default here. Without the package it is no error
+  // that there is none.
+  const std::string& folder = settings.value("textfile.directory");
+  const auto state = std::make_shared<State>(State{root, folder, folder == Settings{}.value("textfile.directory")});
   const auto collect = [state](SampleBatch& batch) { return state->collect(batch); };
   return {"textfile", kAll, collect, "files *.prom", kPatient, true};
 }

@@ -71,7 +71,8 @@ inline void add_storage(TempTree& tree) {
   put(tree, "sys/fs/xfs/sda1/stats",
       {{"stats",
         "extent_alloc 1 0 2 0\nabt 0 1 2 3\nblk_map 61 29 3 1 2 91 4\nbmbt 0 1 2 3\ndir 3 2 1 6\ntrans 4 40 0\nig 5 1 "
-        "2 4 3 6 1\nlog 8 21 0 5821 4\nrw 28 4\nattr 5 1 0 0\nvnodes 4 1 2 3 5 6 7 0\nxpc 399724544 92823103 86219234\ndebug 0"}});
+        "2 4 3 6 1\nlog 8 21 0 5821 4\nrw 28 4\nattr 5 1 0 0\nvnodes 4 1 2 3 5 6 7 0\nxpc 399724544 92823103 "
+        "86219234\ndebug 0"}});
   const std::string btrfs = "sys/fs/btrfs/0abb23a9-579b-43e6-ad30-227ef47fcb9d";
   put(tree, btrfs,
       {{"label", "fixture"},

@@ -195,4 +195,8 @@ TEST_CASE("text files of other programs: all types, labels that differ, and what
   CHECK(at(collect(), "node_textfile_scrape_error") == 0);
   files.remove("t");
   CHECK(at(collect(), "node_textfile_scrape_error") == 1);
+  // The default folder comes with another package: nobody asked for it.
+  std::vector<model::Collector> all = discovery::node_collectors(files.root(), model::CollectorSettings{});
+  std::erase_if(all, [](const model::Collector& each) { return each.name != "textfile"; });
+  CHECK(at(collect_all(all), "node_textfile_scrape_error") == 0);
 }
