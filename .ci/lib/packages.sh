@@ -73,32 +73,15 @@ install_packages() {
 
 # Runs a command during which no package starts its service: what is installed for tests is for the tests to start
 # (policy-rc.d, see invoke-rc.d(8)). A policy that is there already is left alone.
-without_services() {
-  local policy=/usr/sbin/policy-rc.d status=0
-  if [[ -e $policy ]]; then
-    "$@"
-    return
+without_services() (
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT # also when it is interrupted
+    # shellcheck disable=SC2016  # the inner shell's $1
+    "${as_root[@]}" sh -c 'printf "#!/bin/sh\nexit 101\n" >"$1" && chmod 755 "$1"' sh "$policy"
   fi
-  # shellcheck disable=SC2016  # the inner shell's $1
-  "${as_root[@]}" sh -c 'printf "#!/bin/sh\nexit 101\n" >"$1" && chmod 755 "$1"' sh "$policy"
-  "$@" || status=$?
-  "${as_root[@]}" rm -f "$policy"
-  return "$status"
-}
-
-# Tests start the peers that they need themselves, on ports of their own: what a package installs must not run beside them,
-# nor on somebody's machine for good (policy-rc.d of invoke-rc.d(8): 101 forbids).
-without_services() {
-  local policy=/usr/sbin/policy-rc.d status=0
-  if [[ -e $policy ]]; then
-    "$@"
-    return
-  fi
-  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null && "${as_root[@]}" chmod 0755 "$policy"
-  "$@" || status=$?
-  "${as_root[@]}" rm -f "$policy"
-  return "$status"
-}
+  "$@"
+)
 
 # apt-get with its progress as one line a fifth; its words go to the log.
 apt_get() {
