@@ -6,7 +6,7 @@
   BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates boost libprotobuf-dev protobuf-compiler
     libfmt-dev libsystemd-dev libssl-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libbpf-dev libelf-dev zlib1g-dev
     libzstd-dev libcrypt-dev clang llvm)
-  TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw mount iperf3)
+  TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw mount iperf3 prometheus-node-exporter dbus-daemon)
   KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(iperf3 nftables iptables ipset)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
@@ -66,7 +66,23 @@ install_packages() {
     apt_get "$log" update || fail "apt-get update failed; see ${log#"$ROOT/"}: $(tail -n 1 "$log")"
     touch "$STATE/apt-updated"
   fi
-  apt_get "$log" install --no-install-recommends "$@" || fail "apt-get install failed: $(grep '^E:' "$log" | tail -n 2)"
+  without_services apt_get "$log" install --no-install-recommends "$@" ||
+    fail "apt-get install failed: $(grep '^E:' "$log" | tail -n 2)"
+}
+
+# Runs a command during which no package starts its service: what is installed for tests is for the tests to start
+# (policy-rc.d, see invoke-rc.d(8)). A policy that is there already is left alone.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [[ -e $policy ]]; then
+    "$@"
+    return
+  fi
+  # shellcheck disable=SC2016  # the inner shell's $1
+  "${as_root[@]}" sh -c 'printf "#!/bin/sh\nexit 101\n" >"$1" && chmod 755 "$1"' sh "$policy"
+  "$@" || status=$?
+  "${as_root[@]}" rm -f "$policy"
+  return "$status"
 }
 
 # apt-get with its progress as one line a fifth; its words go to the log.

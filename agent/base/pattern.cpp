@@ -107,8 +107,7 @@ Result<std::string> translate(std::string_view text) {
 
 Result<Pattern> Pattern::compile(std::string_view text) {
   if (text.empty()) return Pattern{};
-  if (text.size() > kLongest)
-    return fail(Code::invalid_argument, fmt::format("is longer than {} bytes", kLongest));
+  if (text.size() > kLongest) return fail(Code::invalid_argument, fmt::format("is longer than {} bytes", kLongest));
   if (text.find('\0') != std::string_view::npos) return fail(Code::invalid_argument, "holds a NUL byte");
   int flags = REG_EXTENDED | REG_NOSUB;
   if (text.starts_with("(?i)")) {

@@ -118,14 +118,13 @@ template <std::size_t... I>
 std::vector<Key> make_keys(Texts& texts, std::index_sequence<I...>) {
   std::vector<Key> out{
       Key{"metrics.collectors.enable", "list of collectors",
-          texts.keep(fmt::format("Collectors that are off by default and shall be on: {}.",
-                                 fmt::join(names_of(false), ", "))),
-          "[]", "[systemd]", false, false,
-          [](Config& c, const Value& v, Problems& p) { set_switches(c, v, p, true); },
+          texts.keep(
+              fmt::format("Collectors that are off by default and shall be on: {}.", fmt::join(names_of(false), ", "))),
+          "[]", "[systemd]", false, false, [](Config& c, const Value& v, Problems& p) { set_switches(c, v, p, true); },
           [](const Config& c) { return show_switches(c, true); }},
       Key{"metrics.collectors.disable", "list of collectors",
-          texts.keep(fmt::format("Collectors that are on by default and shall be off: {}.",
-                                 fmt::join(names_of(true), ", "))),
+          texts.keep(
+              fmt::format("Collectors that are on by default and shall be off: {}.", fmt::join(names_of(true), ", "))),
           "[]", "[hwmon, infiniband]", false, false,
           [](Config& c, const Value& v, Problems& p) { set_switches(c, v, p, false); },
           [](const Config& c) { return show_switches(c, false); }}};

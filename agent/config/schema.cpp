@@ -84,7 +84,15 @@ std::string unknown_key_hint(std::string_view path) {
   for (const Key& key : keys()) {
     if (leaf_of(key.path) == leaf) return fmt::format("did you mean {}?", key.path);
   }
-  return fmt::format("{} has {}", section, join(leaves, ", "));
+  // Many keys of one group are told as one.
+  constexpr std::size_t kMany = 20;
+  std::vector<std::string> told;
+  for (const std::string& each : leaves) {
+    const std::size_t dot = leaves.size() > kMany ? each.find('.') : std::string::npos;
+    std::string text = dot == std::string::npos ? each : each.substr(0, dot) + ".*";
+    if (std::ranges::find(told, text) == told.end()) told.push_back(std::move(text));
+  }
+  return fmt::format("{} has {}", section, join(told, ", "));
 }
 
 void check_together(const Config& config, Problems& problems) {

@@ -31,7 +31,9 @@ Agent::Agent(config::LoadOptions options, config::Config config, std::shared_ptr
       config_(std::move(config)),
       ring_(std::move(ring)),
       started_steady_(started),
-      pool_({.threads = 2, .stuck = 4, .queued = 256}),
+      // More than there are collectors that may hang, each of which holds one thread at most: work goes on without
+      // them.
+      pool_({.threads = 2, .stuck = 16, .queued = 256}),
       signals_(context_, SIGTERM, SIGINT, SIGHUP),
       notifier_(context_),
       levels_(context_) {
@@ -300,6 +302,8 @@ void Agent::add_samples(model::SampleBatch& out) {
   }
   if (!discovery_) return;
   for (const model::Sample& sample : discovery_->inventory().samples()) {
+    // What the collectors measure anew for each scrape is older here.
+    if (sample.descriptor->name.starts_with("node_")) continue;
     const std::vector<std::string_view> labels(sample.labels.begin(), sample.labels.end());
     out.add(*sample.descriptor, sample.value, labels);
   }

@@ -34,16 +34,19 @@ constexpr MetricDescriptor kStuck{
 
 // Names and meaning: https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics.
 constexpr std::array kProcess{
-    MetricDescriptor{"process_cpu_seconds_total", "seconds", "CPU time of the agent, user and system.",
-                     MetricType::counter, {}},
+    MetricDescriptor{
+        "process_cpu_seconds_total", "seconds", "CPU time of the agent, user and system.", MetricType::counter, {}},
     MetricDescriptor{"process_virtual_memory_bytes", "bytes", "Address space of the agent.", MetricType::gauge, {}},
-    MetricDescriptor{"process_virtual_memory_max_bytes", "bytes", "Address space that the agent may have.",
-                     MetricType::gauge, {}},
+    MetricDescriptor{
+        "process_virtual_memory_max_bytes", "bytes", "Address space that the agent may have.", MetricType::gauge, {}},
     MetricDescriptor{"process_resident_memory_bytes", "bytes", "Resident memory of the agent.", MetricType::gauge, {}},
     MetricDescriptor{"process_open_fds", "", "File descriptors that the agent has open.", MetricType::gauge, {}},
     MetricDescriptor{"process_max_fds", "", "File descriptors that the agent may open.", MetricType::gauge, {}},
-    MetricDescriptor{"process_start_time_seconds", "seconds", "When the agent was started, in seconds since 1970.",
-                     MetricType::gauge, {}}};
+    MetricDescriptor{"process_start_time_seconds",
+                     "seconds",
+                     "When the agent was started, in seconds since 1970.",
+                     MetricType::gauge,
+                     {}}};
 
 double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;

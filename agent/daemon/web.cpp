@@ -107,13 +107,8 @@ asio::awaitable<io::HttpResponse> Web::metrics_page(io::HttpRequest& request) {
   io::HttpResponse answer = co_await authenticated(request, [] { return text(200, {}); });
   if (answer.status != 200) co_return answer;
   const std::shared_ptr<const metrics::Collection> collection = co_await sources_.collect({});
-  std::vector<model::Sample> samples;
-  for (const model::SampleBatch* batch : collection->batches()) {
-    for (const model::SampleView& row : batch->views())
-      samples.push_back({row.descriptor, {row.labels.begin(), row.labels.end()}, row.value});
-  }
-  answer.body = metrics::render(samples).text;
-  answer.content_type = std::string(metrics::kContentType);
+  answer.body = metrics::render(collection->batches()).text;
+  answer.content_type = std::string(metrics::content_type(metrics::TextFormat::prometheus));
   co_return answer;
 }
 

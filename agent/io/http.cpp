@@ -3,6 +3,7 @@
 #include <boost/json/src.hpp>
 
 #include "agent/base/text.hpp"
+#include "agent/io/url.hpp"
 
 namespace omnitide::io {
 
@@ -23,6 +24,9 @@ std::string member(const boost::json::object& object, std::string_view key) {
 }  // namespace
 
 std::string_view HttpRequest::header(std::string_view name) const { return find_header(headers, name); }
+std::vector<std::string> HttpRequest::query_values(std::string_view name) const {
+  return io::query_values(query_text, name);
+}
 std::string_view HttpResponse::header(std::string_view name) const { return find_header(headers, name); }
 
 HttpResponse error_response(const Error& error) {

@@ -35,13 +35,16 @@ struct Peer {
 struct HttpRequest {
   std::string method = "GET";
   std::string path;                                          // without query, percent-decoded by segment in `params`
-  std::map<std::string, std::string> query;                  // decoded
+  std::map<std::string, std::string> query;                  // decoded; of several values, the last
+  std::string query_text;                                    // of a request that came in: as it stood in the target
   std::map<std::string, std::string> params;                 // what {name} in the route's pattern matched, decoded
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
   std::shared_ptr<const Peer> peer;  // never null in a handler
 
   [[nodiscard]] std::string_view header(std::string_view lower_case_name) const;  // empty when absent
+  // Every value of a parameter that may be there several times, in order: collect[]=cpu&collect[]=netdev.
+  [[nodiscard]] std::vector<std::string> query_values(std::string_view name) const;
 };
 
 // What a streaming answer writes to. Ends with an error when the peer is gone or too slow.
@@ -56,7 +59,8 @@ struct HttpResponse {
   std::string content_type;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  bool close = false;  // end the connection after this answer
+  std::shared_ptr<const std::string> shared_body;  // instead of body: one text for many, never copied
+  bool close = false;                              // end the connection after this answer
   // When set, body is ignored and the answer is sent in chunks as the coroutine writes them.
   std::function<boost::asio::awaitable<Result<>>(BodyStream&)> stream;
 

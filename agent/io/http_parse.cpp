@@ -43,7 +43,8 @@ bool clean_header(std::string_view text) {
 bool set_target(HttpRequest& request, std::string_view target) {
   if (target.empty() || target[0] != '/' || target.size() > kMaxTarget) return false;
   const std::size_t question = std::min(target.find('?'), target.size());
-  auto query = parse_query(target.substr(std::min(question + 1, target.size())));
+  request.query_text = target.substr(std::min(question + 1, target.size()));
+  auto query = parse_query(request.query_text);
   if (!query) return false;
   request.path = target.substr(0, question);
   request.query = std::move(*query);
@@ -75,7 +76,8 @@ std::string response_head(const HttpResponse& response, bool keep_alive) {
   if (response.stream) {
     head += "Transfer-Encoding: chunked\r\n";
   } else if (response.status != 204 && response.status != 304) {
-    head += fmt::format("Content-Length: {}\r\n", response.body.size());
+    head +=
+        fmt::format("Content-Length: {}\r\n", (response.shared_body ? *response.shared_body : response.body).size());
   }
   head += keep_alive ? "\r\n" : "Connection: close\r\n\r\n";
   return head;

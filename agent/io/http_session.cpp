@@ -249,8 +249,13 @@ asio::awaitable<bool> HttpSession::answer(HttpResponse response, bool keep_alive
   const bool keep = keep_alive && !response.close && !shared_.stopping;
   set_deadline(shared_.limits.write_timeout);
   std::string bytes = response_head(response, keep);
-  if (!response.stream && !head_only) bytes += response.body;
+  const bool shared = response.shared_body && !response.stream;
+  if (!response.stream && !shared && !head_only) bytes += response.body;
   if ((co_await stream_.write_all(bytes)).has_error()) co_return false;
+  if (shared && !head_only) {
+    const Result<> wrote = co_await stream_.write_all(*response.shared_body);
+    if (wrote.has_error()) co_return false;
+  }
   if (!response.stream || head_only) co_return keep;
   streaming_ = true;
   deadline_ = stop_by_;

@@ -1,5 +1,6 @@
 #include "agent/io/url.hpp"
 
+#include <algorithm>
 #include <boost/version.hpp>
 #if BOOST_VERSION < 108200  // later ones have a compiled library only
 #include <boost/url/src.hpp>
@@ -26,19 +27,37 @@ std::optional<std::string> percent_decode(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// "key=value" of a query, where + is a blank.
+std::optional<std::pair<std::string, std::string>> parse_pair(std::string_view pair) {
+  const std::size_t equals = std::min(pair.find('='), pair.size());
+  std::string value(pair.substr(std::min(equals + 1, pair.size())));
+  std::replace(value.begin(), value.end(), '+', ' ');
+  auto key = percent_decode(pair.substr(0, equals));
+  auto decoded = percent_decode(value);
+  if (!key || !decoded) return std::nullopt;
+  return std::pair(std::move(*key), std::move(*decoded));
+}
+
+}  // namespace
+
 std::optional<std::map<std::string, std::string>> parse_query(std::string_view text) {
   std::map<std::string, std::string> out;
   if (text.empty()) return out;
   for (const std::string_view pair : split(text, '&')) {
-    const std::size_t equals = std::min(pair.find('='), pair.size());
-    std::string value(pair.substr(std::min(equals + 1, pair.size())));
-    for (char& c : value) {
-      if (c == '+') c = ' ';
-    }
-    const auto key = percent_decode(pair.substr(0, equals));
-    const auto decoded = percent_decode(value);
-    if (!key || !decoded || out.size() >= kMaxQueryParameters) return std::nullopt;
-    out.insert_or_assign(*key, *decoded);
+    const auto read = parse_pair(pair);
+    if (!read || out.size() >= kMaxQueryParameters) return std::nullopt;
+    out.insert_or_assign(read->first, read->second);
+  }
+  return out;
+}
+
+std::vector<std::string> query_values(std::string_view text, std::string_view name) {
+  std::vector<std::string> out;
+  for (const std::string_view pair : split(text, '&')) {
+    auto read = parse_pair(pair);
+    if (read && read->first == name) out.push_back(std::move(read->second));
   }
   return out;
 }

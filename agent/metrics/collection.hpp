@@ -38,9 +38,9 @@ struct CollectionLimits {
 
 // Used on one executor; collect() may be called many times at once.
 //
-// All collectors run one after the other in one job of the pool, since a change of threads costs more than most of them.
-// One that hangs costs that job: its thread is written off until it comes back, the collectors after it go on in a new
-// job, and it is not asked again before it has come back.
+// All collectors run one after the other in one job of the pool, since a change of threads costs more than most of
+// them. One that hangs costs that job: its thread is written off until it comes back, the collectors after it go on in
+// a new job, and it is not asked again before it has come back.
 class CollectionEngine {
  public:
   // Adds what the owner of the executor itself knows, at the end of a collection, on the executor.

@@ -1,109 +1,187 @@
 #include "agent/metrics/render.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <cmath>
-#include <iterator>
-#include <map>
-#include <unordered_set>
-#include <vector>
 
-#include "agent/base/text.hpp"
+#include "agent/metrics/families.hpp"
 
 namespace omnitide::metrics {
 
 namespace {
 
-bool is_name(std::string_view name, bool colon) {
-  if (name.empty() || (name.front() >= '0' && name.front() <= '9')) return false;
-  return std::all_of(name.begin(), name.end(), [colon](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           (colon && c == ':');
-  });
-}
+using model::MetricDescriptor;
+using model::MetricType;
+using model::SampleView;
 
-bool is_valid(const model::MetricDescriptor& descriptor) {
-  return is_name(descriptor.name, true) && std::all_of(descriptor.labels.begin(), descriptor.labels.end(),
-                                                       [](std::string_view label) { return is_name(label, false); });
-}
+constexpr std::string_view kTotal = "_total";
 
-void append_escaped(std::string& out, std::string_view text, bool quotes) {
-  for (const char c : text) {
-    if (c == '\n') {
-      out += "\\n";
-      continue;
-    }
-    if (c == '\\' || (quotes && c == '"')) out += '\\';
-    out += c;
+std::string_view word(MetricType type, TextFormat format) {
+  switch (type) {
+    case MetricType::gauge: return "gauge";
+    case MetricType::counter: return "counter";
+    case MetricType::histogram: return "histogram";
+    case MetricType::summary: return "summary";
+    case MetricType::unknown: break;
   }
+  return format == TextFormat::openmetrics ? "unknown" : "untyped";
 }
 
-std::string series_of(const model::Sample& sample) {
-  std::string out(sample.descriptor->name);
-  if (sample.labels.empty()) return out;
-  for (std::size_t i = 0; i < sample.labels.size(); ++i) {
-    out += i == 0 ? '{' : ',';
-    out += sample.descriptor->labels[i];
-    out += "=\"";
-    append_escaped(out, valid_utf8(sample.labels[i]), true);
-    out += '"';
+// A label that the format itself adds: the bound of a bucket, or a quantile.
+struct Bound {
+  std::string_view name;
+  double value = 0;
+};
+
+class Writer {
+ public:
+  Writer(TextFormat format, const Sink& sink) : out_(sink), format_(format) {}
+
+  void family(const Families& all, std::size_t at);
+  void end() {
+    if (openmetrics()) out_.append("# EOF\n");
+    out_.flush();
   }
-  return out + '}';
-}
+  [[nodiscard]] std::size_t total() const { return out_.total(); }
+  [[nodiscard]] RenderCounts& counts() { return counts_; }
 
-// The shortest digits that read back as the same double.
-void append_value(std::string& out, double value) {
-  if (std::isnan(value)) {
-    out += "NaN";
-  } else if (std::isinf(value)) {
-    out += value > 0 ? "+Inf" : "-Inf";
-  } else {
-    fmt::format_to(std::back_inserter(out), "{}", value);
-  }
-}
+ private:
+  [[nodiscard]] bool openmetrics() const { return format_ == TextFormat::openmetrics; }
+  void head(const MetricDescriptor& family, std::string_view name, MetricType type);
+  void series(const SampleView& sample, std::string_view suffix, const Bound* bound);
+  void line(const SampleView& sample, std::string_view suffix, double value, const Bound* bound = nullptr);
+  void distribution(const SampleView& sample, bool histogram);
 
-void append_head(std::string& out, const model::MetricDescriptor& family) {
+  TextBuffer out_;
+  TextFormat format_;
+  RenderCounts counts_;
+};
+
+void Writer::head(const MetricDescriptor& family, std::string_view name, MetricType type) {
   if (!family.help.empty()) {
-    fmt::format_to(std::back_inserter(out), "# HELP {} ", family.name);
-    append_escaped(out, valid_utf8(family.help), false);
-    out += '\n';
+    out_.append("# HELP ");
+    out_.append(name);
+    out_.append(' ');
+    openmetrics() ? append_quoted(out_, family.help) : append_help(out_, family.help);
+    out_.append('\n');
   }
-  fmt::format_to(std::back_inserter(out), "# TYPE {} {}\n", family.name,
-                 family.type == model::MetricType::counter ? "counter" : "gauge");
+  out_.append("# TYPE ");
+  out_.append(name);
+  out_.append(' ');
+  out_.append(word(type, format_));
+  out_.append('\n');
+  const std::string_view unit = family.unit;
+  const bool ends_in_unit = !unit.empty() && name.size() > unit.size() + 1 && name.ends_with(unit) &&
+                            name[name.size() - unit.size() - 1] == '_';
+  if (!openmetrics() || !ends_in_unit) return;
+  out_.append("# UNIT ");
+  out_.append(name);
+  out_.append(' ');
+  out_.append(unit);
+  out_.append('\n');
+}
+
+void Writer::series(const SampleView& sample, std::string_view suffix, const Bound* bound) {
+  out_.append(sample.descriptor->name);
+  out_.append(suffix);
+  char before = '{';
+  for (std::size_t i = 0; i < sample.labels.size(); ++i) {
+    out_.append(before);
+    out_.append(sample.descriptor->labels[i]);
+    out_.append("=\"");
+    append_quoted(out_, sample.labels[i]);
+    out_.append('"');
+    before = ',';
+  }
+  if (bound != nullptr) {
+    out_.append(before);
+    out_.append(bound->name);
+    out_.append("=\"");
+    openmetrics() ? append_bound(out_, bound->value) : append_number(out_, bound->value);
+    out_.append('"');
+    before = ',';
+  }
+  if (before == ',') out_.append('}');
+}
+
+void Writer::line(const SampleView& sample, std::string_view suffix, double value, const Bound* bound) {
+  series(sample, suffix, bound);
+  out_.append(' ');
+  append_number(out_, value);
+  out_.append('\n');
+  ++counts_.samples;
+}
+
+void Writer::distribution(const SampleView& sample, bool histogram) {
+  const model::Distribution& all = *sample.distribution;
+  for (const model::Distribution::Point& point : all.points) {
+    const Bound bound{histogram ? "le" : "quantile", point.at};
+    line(sample, histogram ? "_bucket" : "", point.value, &bound);
+  }
+  if (histogram) {
+    const Bound infinite{"le", HUGE_VAL};
+    line(sample, "_bucket", all.count, &infinite);
+  }
+  line(sample, "_sum", all.sum);
+  line(sample, "_count", all.count);
+}
+
+// Whether a family before this one has its name without _total: names that begin alike are neighbours.
+bool clashes(const Families& all, std::size_t at, std::string_view name) {
+  while (at-- > 0 && all.families[at].descriptor->name.starts_with(name)) {
+    if (all.families[at].descriptor->name == name) return true;
+  }
+  return false;
+}
+
+void Writer::family(const Families& all, std::size_t at) {
+  const Family& family = all.families[at];
+  std::string_view name = family.descriptor->name;
+  MetricType type = family.descriptor->type;
+  if (openmetrics() && type == MetricType::counter) {
+    const std::string_view bare = name.substr(0, name.size() - std::min(name.size(), kTotal.size()));
+    if (name.ends_with(kTotal) && !bare.empty() && !clashes(all, at, bare)) {
+      name = bare;
+    } else {
+      type = MetricType::unknown;
+    }
+  }
+  head(*family.descriptor, name, type);
+  for (const SampleView* sample : family.samples) {
+    if (sample->distribution != nullptr) {
+      distribution(*sample, type == MetricType::histogram);
+    } else if (openmetrics() && type == MetricType::counter && !(sample->value >= 0)) {
+      ++counts_.refused;
+    } else {
+      line(*sample, "", sample->value);
+    }
+  }
 }
 
 }  // namespace
 
-Rendered render(std::span<const model::Sample> samples) {
+std::string_view content_type(TextFormat format) {
+  return format == TextFormat::openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                           : "text/plain; version=0.0.4; charset=utf-8";
+}
+
+RenderCounts render(std::span<const model::SampleBatch* const> batches, TextFormat format, const Sink& sink,
+                    std::size_t limit) {
+  const Families all = group(batches);
+  Writer writer(format, sink);
+  writer.counts().refused = all.refused;
+  for (std::size_t i = 0; i < all.families.size(); ++i) {
+    if (writer.total() < limit) {
+      writer.family(all, i);
+    } else {
+      writer.counts().refused += all.families[i].samples.size();
+    }
+  }
+  writer.end();
+  return writer.counts();
+}
+
+Rendered render(std::span<const model::SampleBatch* const> batches, TextFormat format) {
   Rendered out;
-  std::map<std::string_view, std::vector<const model::Sample*>> families;
-  for (const model::Sample& sample : samples) {
-    const model::MetricDescriptor* descriptor = sample.descriptor;
-    if (descriptor == nullptr || sample.labels.size() != descriptor->labels.size() || !is_valid(*descriptor)) {
-      ++out.refused;
-      continue;
-    }
-    families[descriptor->name].push_back(&sample);
-  }
-  std::unordered_set<std::string> seen;
-  for (const auto& [name, members] : families) {
-    const model::MetricDescriptor& family = *members.front()->descriptor;
-    append_head(out.text, family);
-    seen.clear();
-    for (const model::Sample* sample : members) {
-      std::string series = series_of(*sample);
-      if (sample->descriptor->type != family.type || seen.contains(series)) {
-        ++out.refused;
-        continue;
-      }
-      out.text += series;
-      out.text += ' ';
-      append_value(out.text, sample->value);
-      out.text += '\n';
-      seen.insert(std::move(series));
-    }
-  }
+  out.refused = render(batches, format, [&out](std::string_view piece) { out.text += piece; }).refused;
   return out;
 }
 

@@ -1,27 +1,42 @@
-// Samples as the Prometheus text format, version 0.0.4
-// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format).
+// Samples as text for scrapers: the Prometheus text format 0.0.4
+// (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format) and OpenMetrics 1.0
+// (https://github.com/OpenObservability/OpenMetrics/blob/main/specification/OpenMetrics.md).
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "agent/model/sample.hpp"
+#include "agent/metrics/text_buffer.hpp"
+#include "agent/model/sample_batch.hpp"
 
 namespace omnitide::metrics {
 
-inline constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
+enum class TextFormat : std::uint8_t { prometheus, openmetrics };
+
+[[nodiscard]] std::string_view content_type(TextFormat format);
+
+inline constexpr std::size_t kLongestText = std::size_t{64} << 20U;
+
+struct RenderCounts {
+  std::size_t samples = 0;  // written
+  std::size_t refused = 0;  // left out: see Families::refused; in OpenMetrics also counters below zero or NaN
+};
+
+// Families by name, each with its HELP and TYPE once; within a family the order of the samples. Histograms and
+// summaries become _bucket, _sum and _count. OpenMetrics: UNIT where the name ends in the unit; what its rules for
+// names do not let be a counter (no _total, or another family has the name without it) is of type unknown there.
+// Families that begin after `limit` bytes are left out and counted.
+RenderCounts render(std::span<const model::SampleBatch* const> batches, TextFormat format, const Sink& sink,
+                    std::size_t limit = kLongestText);
 
 struct Rendered {
   std::string text;
-  // Samples left out, since a scraper would refuse the whole text for them: without a descriptor, with a name that is
-  // none, with other labels than the descriptor says, of another type than the family has, or the same series twice
-  // (the first stays).
   std::size_t refused = 0;
 };
-
-// Families by name, each with its HELP and TYPE once; within a family the order of the samples.
-[[nodiscard]] Rendered render(std::span<const model::Sample> samples);
+[[nodiscard]] Rendered render(std::span<const model::SampleBatch* const> batches,
+                              TextFormat format = TextFormat::prometheus);
 
 }  // namespace omnitide::metrics

@@ -69,8 +69,7 @@ inline constexpr std::array kCollectorSwitches{
     CollectorSwitch{"zfs", true, "ZFS: caches, pools, datasets"},
 };
 
-inline constexpr std::string_view kIpvsLabels =
-    "local_address,local_port,remote_address,remote_port,proto,local_mark";
+inline constexpr std::string_view kIpvsLabels = "local_address,local_port,remote_address,remote_port,proto,local_mark";
 
 enum class FlagKind : std::uint8_t { boolean, pattern, path, ipvs_labels };
 
@@ -87,17 +86,16 @@ inline constexpr std::array kCollectorFlags{
     CollectorFlag{"bcache.priority_stats", FlagKind::boolean, "false", "Statistics that are expensive to read"},
     CollectorFlag{"cpu.guest", FlagKind::boolean, "true", "Time in virtual machines apart"},
     CollectorFlag{"cpu.info", FlagKind::boolean, "false", "node_cpu_info, one series a CPU"},
-    CollectorFlag{"diskstats.device_exclude", FlagKind::pattern,
-                  R"(^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$)", "Devices that are left out"},
+    CollectorFlag{"diskstats.device_exclude", FlagKind::pattern, R"(^(ram|loop|fd|(h|s|v|xv)d[a-z]|nvme\d+n\d+p)\d+$)",
+                  "Devices that are left out"},
     CollectorFlag{"diskstats.device_include", FlagKind::pattern, "", "Only these devices"},
     CollectorFlag{"filesystem.fs_types_exclude", FlagKind::pattern,
                   "^(autofs|binfmt_misc|bpf|cgroup2?|configfs|debugfs|devpts|devtmpfs|fusectl|hugetlbfs|iso9660|mqueue|"
                   "nsfs|overlay|proc|procfs|pstore|rpc_pipefs|securityfs|selinuxfs|squashfs|sysfs|tracefs)$",
                   "Types of filesystems that are left out"},
-    CollectorFlag{
-        "filesystem.mount_points_exclude", FlagKind::pattern,
-        "^/(dev|proc|run|sys|mnt|media|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
-        "Mount points that are left out"},
+    CollectorFlag{"filesystem.mount_points_exclude", FlagKind::pattern,
+                  "^/(dev|proc|run|sys|mnt|media|var/lib/docker/.+|var/lib/containers/storage/.+)($|/)",
+                  "Mount points that are left out"},
     CollectorFlag{"ipvs.backend_labels", FlagKind::ipvs_labels, kIpvsLabels,
                   "Labels of backends, with commas; backends alike in them are summed"},
     CollectorFlag{"netclass.ignore_invalid_speed", FlagKind::boolean, "false", "Leave out speeds that are not known"},

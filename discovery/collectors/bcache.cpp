@@ -25,29 +25,29 @@ constexpr std::array kSet{
     gauge("node_bcache_congested", "How congested the cache is.", kByUuid),
     gauge("node_bcache_root_usage_percent", "How full the root of the tree is.", kByUuid),
     gauge("node_bcache_tree_depth", "Levels of the tree.", kByUuid)};
-constexpr std::array<const char*, kSet.size()> kSetFiles{"average_key_size", "btree_cache_size",   "cache_available_percent",
-                                                         "congested",        "root_usage_percent", "tree_depth"};
+constexpr std::array<const char*, kSet.size()> kSetFiles{
+    "average_key_size", "btree_cache_size", "cache_available_percent", "congested", "root_usage_percent", "tree_depth"};
 constexpr std::array kInner{
     gauge("node_bcache_active_journal_entries", "Entries of the journal that are newer than the tree.", kByUuid),
     gauge("node_bcache_btree_nodes", "Nodes of the tree.", kByUuid),
     gauge("node_bcache_btree_read_average_duration_seconds", "How long reading a node takes, on average.", kByUuid),
     counter("node_bcache_cache_read_races_total", "Reads whose bucket was used anew meanwhile.", kByUuid)};
 // The other exporter takes these microseconds for nanoseconds; what is built on its values would break otherwise.
-constexpr std::array<Attribute, kInner.size()> kInnerFiles{{{"active_journal_entries"},
-                                                            {"btree_nodes"},
-                                                            {"btree_read_average_duration_us", 1e-9},
-                                                            {"cache_read_races"}}};
+constexpr std::array<Attribute, kInner.size()> kInnerFiles{
+    {{"active_journal_entries"}, {"btree_nodes"}, {"btree_read_average_duration_us", 1e-9}, {"cache_read_races"}}};
 constexpr std::array kTotals{
     counter("node_bcache_bypassed_bytes_total", "Bytes that went past the cache.", kByBacking),
     counter("node_bcache_cache_hits_total", "Requests that the cache served.", kByBacking),
     counter("node_bcache_cache_misses_total", "Requests that the cache could not serve.", kByBacking),
     counter("node_bcache_cache_bypass_hits_total", "Requests past the cache that it could have served.", kByBacking),
-    counter("node_bcache_cache_bypass_misses_total", "Requests past the cache that it could not have served.", kByBacking),
+    counter("node_bcache_cache_bypass_misses_total", "Requests past the cache that it could not have served.",
+            kByBacking),
     counter("node_bcache_cache_miss_collisions_total", "Missed data that was written meanwhile.", kByBacking),
     counter("node_bcache_cache_readaheads_total", "Times that data was read ahead.", kByBacking)};
 constexpr std::array<const char*, kTotals.size()> kTotalFiles{
-    "bypassed",           "cache_hits",           "cache_misses",     "cache_bypass_hits", "cache_bypass_misses",
-    "cache_miss_collisions", "cache_readaheads"};
+    "bypassed",          "cache_hits",          "cache_misses",
+    "cache_bypass_hits", "cache_bypass_misses", "cache_miss_collisions",
+    "cache_readaheads"};
 constexpr std::array kBacking{
     gauge("node_bcache_dirty_data_bytes", "Data in the cache that waits to be written.", kByBacking),
     gauge("node_bcache_dirty_target_bytes", "How much data may wait to be written.", kByBacking),

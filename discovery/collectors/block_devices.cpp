@@ -18,7 +18,8 @@ using model::MetricDescriptor;
 using model::SampleBatch;
 
 constexpr std::array<std::string_view, 5> kNvmeLabels{"device", "firmware_revision", "model", "serial", "state"};
-constexpr std::array kNvme{gauge("node_nvme_info", "What an NVMe controller says of itself; the value is 1.", kNvmeLabels)};
+constexpr std::array kNvme{
+    gauge("node_nvme_info", "What an NVMe controller says of itself; the value is 1.", kNvmeLabels)};
 constexpr auto kNvmeAll = pointers(kNvme);
 
 constexpr std::array kTape{
@@ -51,12 +52,11 @@ bool is_tape(std::string_view name) {
 }
 
 constexpr std::array<std::string_view, 2> kMdStateLabels{"device", "state"};
-constexpr std::array kMd{
-    gauge("node_md_disks", "Disks of an array, by their state.", kMdStateLabels),
-    gauge("node_md_disks_required", "Disks that an array should have.", kByDevice),
-    gauge("node_md_blocks", "Blocks of 1 KiB of an array.", kByDevice),
-    gauge("node_md_blocks_synced", "Blocks that are in step on all disks.", kByDevice),
-    gauge("node_md_state", "1 for the state that an array is in.", kMdStateLabels)};
+constexpr std::array kMd{gauge("node_md_disks", "Disks of an array, by their state.", kMdStateLabels),
+                         gauge("node_md_disks_required", "Disks that an array should have.", kByDevice),
+                         gauge("node_md_blocks", "Blocks of 1 KiB of an array.", kByDevice),
+                         gauge("node_md_blocks_synced", "Blocks that are in step on all disks.", kByDevice),
+                         gauge("node_md_state", "1 for the state that an array is in.", kMdStateLabels)};
 constexpr auto kMdAll = pointers(kMd);
 constexpr std::array<std::string_view, 5> kMdStates{"active", "inactive", "recovering", "resync", "check"};
 

@@ -76,8 +76,11 @@ std::vector<Disk> disks_of(int fd, const btrfs_ioctl_fs_info_args& filesystem) {
     if (::ioctl(fd, BTRFS_IOC_GET_DEV_STATS, &stats) != 0) return {};
     const char* text = reinterpret_cast<const char*>(info.path);
     const std::string_view path(text, ::strnlen(text, sizeof info.path));
-    Disk disk{valid_utf8(path.substr(path.rfind('/') + 1)), uuid_text(info.uuid), static_cast<double>(info.total_bytes),
-              static_cast<double>(info.bytes_used), {}};
+    Disk disk{valid_utf8(path.substr(path.rfind('/') + 1)),
+              uuid_text(info.uuid),
+              static_cast<double>(info.total_bytes),
+              static_cast<double>(info.bytes_used),
+              {}};
     for (std::size_t i = 0; i < disk.errors.size(); ++i)
       disk.errors.at(i) = static_cast<double>(stats.values[i]);
     out.push_back(std::move(disk));

@@ -12,7 +12,6 @@
 namespace omnitide::discovery {
 
 // Those that are switched on, in the order in which they are best run: those that never wait first.
-[[nodiscard]] std::vector<model::Collector> node_collectors(const Root& root,
-                                                            const model::CollectorSettings& settings);
+[[nodiscard]] std::vector<model::Collector> node_collectors(const Root& root, const model::CollectorSettings& settings);
 
 }  // namespace omnitide::discovery

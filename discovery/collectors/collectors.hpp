@@ -14,7 +14,7 @@ namespace omnitide::discovery {
 using model::Collector;
 using Settings = model::CollectorSettings;
 
-inline constexpr std::chrono::milliseconds kQuick{500};   // the kernel answers from memory
+inline constexpr std::chrono::milliseconds kQuick{500};     // the kernel answers from memory
 inline constexpr std::chrono::milliseconds kPatient{1000};  // a device, a server or another program answers
 
 // A collector that reads one file: parse(content, batch) -> Result<>. What parse captures is kept.

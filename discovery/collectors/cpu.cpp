@@ -7,6 +7,7 @@
 #include "discovery/collectors/collectors.hpp"
 #include "discovery/collectors/families.hpp"
 #include "discovery/collectors/scan.hpp"
+#include "discovery/collectors/sysfs_class.hpp"
 
 namespace omnitide::discovery {
 
@@ -155,8 +156,9 @@ class CpuState {
   Result<> add_info(SampleBatch& batch) {
     const Result<std::string_view> read = cpuinfo_.read();
     if (read.has_error()) return read.error();
-    constexpr std::array<std::string_view, 10> kFields{"cache size", "core id",    "processor",   "cpu family", "microcode",
-                                                       "model",      "model name", "physical id", "stepping",   "vendor_id"};
+    constexpr std::array<std::string_view, 10> kFields{"cache size", "core id",  "processor",  "cpu family",
+                                                       "microcode",  "model",    "model name", "physical id",
+                                                       "stepping",   "vendor_id"};
     std::array<std::string, 10> values;
     const auto flush = [&] {
       if (values[2].empty()) return;
@@ -204,16 +206,12 @@ Collector cpu_collector(const Root& root, const Settings& settings, std::shared_
 }
 
 Collector cpufreq_collector(const Root& root) {
-  const auto collect = [root](SampleBatch& batch) -> Result<> {
-    const Result<std::vector<std::string>> names = root.list(std::string(kCpuFolder));
-    if (names.has_error()) return names.error();
-    for (const std::string& name : *names) {
-      if (!name.starts_with("cpu") || name == "cpufreq" || name == "cpuidle") continue;
+  const auto folders = std::make_shared<KeptFolders>(root, std::string(kCpuFolder), "cpu", "/cpufreq");
+  const auto collect = [folders](SampleBatch& batch) -> Result<> {
+    for (auto& [name, folder] : folders->all()) {
       const std::string_view cpu = std::string_view(name).substr(3);
-      Result<Folder> folder = Folder::open(root, fmt::format("{}/{}/cpufreq", kCpuFolder, name));
-      if (folder.has_error()) continue;
       for (std::size_t i = 0; i < kFrequency.size(); ++i) {
-        if (const auto kilohertz = folder->number(kFrequencyFiles.at(i)))
+        if (const auto kilohertz = folder.number(kFrequencyFiles.at(i)))
           batch.add(kFrequency.at(i), *kilohertz * 1000, {cpu});
       }
     }

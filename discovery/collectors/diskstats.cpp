@@ -37,8 +37,9 @@ constexpr std::array kColumns{
     counter("node_disk_flush_requests_time_seconds_total", "Time that all flushes took, each for itself.", kByDevice)};
 // What one unit of the column is in the unit of the family.
 constexpr double kMillisecond = 1.0 / 1000.0, kSector = 512;
-constexpr std::array<double, kColumns.size()> kScale{1, 1, kSector, kMillisecond, 1, 1, kSector, kMillisecond, 1,
-                                                     kMillisecond, kMillisecond, 1, 1, 1, kMillisecond, 1, kMillisecond};
+constexpr std::array<double, kColumns.size()> kScale{
+    1, 1, kSector, kMillisecond, 1, 1,           kSector, kMillisecond, 1, kMillisecond, kMillisecond,
+    1, 1, 1,       kMillisecond, 1, kMillisecond};
 
 constexpr std::array<std::string_view, 8> kInfoLabels{"device", "major",    "minor",  "model",
                                                       "path",   "revision", "serial", "wwn"};
@@ -75,11 +76,9 @@ class Properties {
 
 void add_properties(std::string_view device, std::string_view major, std::string_view minor, const Properties& udev,
                     SampleBatch& batch) {
-  std::string_view serial = udev["SCSI_IDENT_SERIAL"];
-  if (serial.empty()) serial = udev["ID_SERIAL_SHORT"];
-  if (serial.empty()) serial = udev["ID_SERIAL"];
   batch.add(kMore[0], 1,
-            {device, major, minor, udev["ID_MODEL"], udev["ID_PATH"], udev["ID_REVISION"], serial, udev["ID_WWN"]});
+            {device, major, minor, udev["ID_MODEL"], udev["ID_PATH"], udev["ID_REVISION"], udev["ID_SERIAL_SHORT"],
+             udev["ID_WWN"]});
   if (udev.empty()) return;
   if (const std::string_view type = udev["ID_FS_TYPE"]; !type.empty())
     batch.add(kMore[1], 1, {device, type, udev["ID_FS_USAGE"], udev["ID_FS_UUID"], udev["ID_FS_VERSION"]});

@@ -22,7 +22,8 @@ constexpr std::array kHca{
     gauge("node_infiniband_rate_bytes_per_second", "The highest rate of a port.", kByPort)};
 constexpr std::array kPort{
     counter("node_infiniband_legacy_multicast_packets_received_total", "Multicast packets in (counters_ext).", kByPort),
-    counter("node_infiniband_legacy_multicast_packets_transmitted_total", "Multicast packets out (counters_ext).", kByPort),
+    counter("node_infiniband_legacy_multicast_packets_transmitted_total", "Multicast packets out (counters_ext).",
+            kByPort),
     counter("node_infiniband_legacy_data_received_bytes_total", "Bytes in (counters_ext).", kByPort),
     counter("node_infiniband_legacy_packets_received_total", "Packets in (counters_ext).", kByPort),
     counter("node_infiniband_legacy_unicast_packets_received_total", "Unicast packets in (counters_ext).", kByPort),
@@ -34,7 +35,8 @@ constexpr std::array kPort{
     counter("node_infiniband_link_error_recovery_total", "Times that the link recovered from an error.", kByPort),
     counter("node_infiniband_local_link_integrity_errors_total", "Times that the link had too many errors.", kByPort),
     counter("node_infiniband_multicast_packets_received_total", "Multicast packets in, with those in error.", kByPort),
-    counter("node_infiniband_multicast_packets_transmitted_total", "Multicast packets out, with those in error.", kByPort),
+    counter("node_infiniband_multicast_packets_transmitted_total", "Multicast packets out, with those in error.",
+            kByPort),
     counter("node_infiniband_port_constraint_errors_received_total", "Packets in that a switch discarded.", kByPort),
     counter("node_infiniband_port_constraint_errors_transmitted_total", "Packets that a switch did not send.", kByPort),
     counter("node_infiniband_port_data_received_bytes_total", "Bytes in.", kByPort),
@@ -45,7 +47,8 @@ constexpr std::array kPort{
     counter("node_infiniband_port_packets_received_total", "Packets in, with those in error.", kByPort),
     counter("node_infiniband_port_packets_transmitted_total", "Packets out, with those in error.", kByPort),
     counter("node_infiniband_port_receive_remote_physical_errors_total", "Packets in that were marked bad.", kByPort),
-    counter("node_infiniband_port_receive_switch_relay_errors_total", "Packets that a switch could not pass on.", kByPort),
+    counter("node_infiniband_port_receive_switch_relay_errors_total", "Packets that a switch could not pass on.",
+            kByPort),
     counter("node_infiniband_port_transmit_wait_total", "Ticks during which data waited to be sent.", kByPort),
     counter("node_infiniband_symbol_error_total", "Errors of symbols on the link.", kByPort),
     counter("node_infiniband_unicast_packets_received_total", "Unicast packets in, with those in error.", kByPort),
@@ -97,7 +100,8 @@ void add_port(const Root& root, const std::string& path, std::string_view device
   if (const auto state = state_of(folder, "phys_state")) batch.add(kHca[2], *state, {device, port});
   // "100 Gb/sec (4X EDR)"
   if (const auto rate = folder.text("rate")) {
-    if (const auto gigabits = value_of(Words(*rate).next())) batch.add(kHca[3], *gigabits * 125'000'000, {device, port});
+    if (const auto gigabits = value_of(Words(*rate).next()))
+      batch.add(kHca[3], *gigabits * 125'000'000, {device, port});
   }
   Result<Folder> counters = Folder::open(root, path + "/counters");
   Result<Folder> legacy = Folder::open(root, path + "/counters_ext");
@@ -110,10 +114,9 @@ void add_port(const Root& root, const std::string& path, std::string_view device
 }
 
 constexpr std::array<std::string_view, 1> kByHost{"fc_host"};
-constexpr std::array<std::string_view, 11> kHostLabels{"dev_loss_tmo",      "fabric_name",      "fc_host",
-                                                       "port_id",           "port_name",        "port_state",
-                                                       "port_type",         "speed",            "supported_classes",
-                                                       "supported_speeds",  "symbolic_name"};
+constexpr std::array<std::string_view, 11> kHostLabels{
+    "dev_loss_tmo", "fabric_name", "fc_host",           "port_id",          "port_name",    "port_state",
+    "port_type",    "speed",       "supported_classes", "supported_speeds", "symbolic_name"};
 constexpr std::array kHostInfo{
     gauge("node_fibrechannel_info", "What a Fibre Channel port says of itself; the value is 1.", kHostLabels)};
 constexpr std::array kHost{
@@ -132,11 +135,20 @@ constexpr std::array kHost{
     counter("node_fibrechannel_nos_total", "Not-operational sequences in.", kByHost),
     counter("node_fibrechannel_fcp_packet_aborts_total", "Commands that were given up.", kByHost)};
 constexpr auto kHostAll = pointers(kHostInfo, kHost);
-constexpr std::array<const char*, kHost.size()> kHostFiles{
-    "dumped_frames", "error_frames",     "invalid_crc_count",        "rx_frames",
-    "rx_words",      "tx_frames",        "tx_words",                 "seconds_since_last_reset",
-    "invalid_tx_word_count", "link_failure_count", "loss_of_sync_count", "loss_of_signal_count",
-    "nos_count",     "fcp_packet_aborts"};
+constexpr std::array<const char*, kHost.size()> kHostFiles{"dumped_frames",
+                                                           "error_frames",
+                                                           "invalid_crc_count",
+                                                           "rx_frames",
+                                                           "rx_words",
+                                                           "tx_frames",
+                                                           "tx_words",
+                                                           "seconds_since_last_reset",
+                                                           "invalid_tx_word_count",
+                                                           "link_failure_count",
+                                                           "loss_of_sync_count",
+                                                           "loss_of_signal_count",
+                                                           "nos_count",
+                                                           "fcp_packet_aborts"};
 
 void add_host(const Root& root, const std::string& name, Folder& folder, SampleBatch& batch) {
   // Names are numbers of 64 bits: shown without the 0x in front.
@@ -144,10 +156,17 @@ void add_host(const Root& root, const std::string& name, Folder& folder, SampleB
     std::string text = folder.label(file);
     return text.starts_with("0x") ? text.substr(2) : text;
   };
-  std::array<std::string, 11> values{folder.label("dev_loss_tmo"), bare("fabric_name"),          name,
-                                     bare("port_id"),              bare("port_name"),            folder.label("port_state"),
-                                     folder.label("port_type"),    folder.label("speed"),        folder.label("supported_classes"),
-                                     folder.label("supported_speeds"), folder.label("symbolic_name")};
+  std::array<std::string, 11> values{folder.label("dev_loss_tmo"),
+                                     bare("fabric_name"),
+                                     name,
+                                     bare("port_id"),
+                                     bare("port_name"),
+                                     folder.label("port_state"),
+                                     folder.label("port_type"),
+                                     folder.label("speed"),
+                                     folder.label("supported_classes"),
+                                     folder.label("supported_speeds"),
+                                     folder.label("symbolic_name")};
   const std::vector<std::string_view> labels(values.begin(), values.end());
   batch.add(kHostInfo[0], 1, labels);
   Result<Folder> statistics = Folder::open(root, fmt::format("/sys/class/fc_host/{}/statistics", name));
@@ -180,9 +199,8 @@ Collector infiniband_collector(const Root& root) {
 
 Collector fibrechannel_collector(const Root& root) {
   const auto collect = [root](SampleBatch& batch) -> Result<> {
-    return each_folder(root, "/sys/class/fc_host", [&](const std::string& name, Folder& folder) {
-      add_host(root, name, folder, batch);
-    });
+    return each_folder(root, "/sys/class/fc_host",
+                       [&](const std::string& name, Folder& folder) { add_host(root, name, folder, batch); });
   };
   return {"fibrechannel", kHostAll, collect, "/sys/class/fc_host", kPatient, true};
 }

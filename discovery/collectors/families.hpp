@@ -20,7 +20,7 @@ inline constexpr std::array<std::string_view, 1> kByUuid{"uuid"};
 // The unit that a name ends in, "_total" aside; empty when it ends in none.
 [[nodiscard]] constexpr std::string_view unit_of(std::string_view name) {
   if (name.ends_with("_total")) name.remove_suffix(6);
-  constexpr std::array<std::string_view, 12> kUnits{"seconds", "bytes", "celsius", "hertz", "ratio", "volts",
+  constexpr std::array<std::string_view, 12> kUnits{"seconds", "bytes", "celsius", "hertz", "ratio",   "volts",
                                                     "amps",    "watt",  "joules",  "bits",  "percent", "rpm"};
   for (const std::string_view unit : kUnits) {
     if (name.size() > unit.size() && name.ends_with(unit) && name[name.size() - unit.size() - 1] == '_') return unit;
@@ -28,7 +28,8 @@ inline constexpr std::array<std::string_view, 1> kByUuid{"uuid"};
   return {};
 }
 
-[[nodiscard]] constexpr model::MetricDescriptor gauge(std::string_view name, std::string_view help, Labels labels = {}) {
+[[nodiscard]] constexpr model::MetricDescriptor gauge(std::string_view name, std::string_view help,
+                                                      Labels labels = {}) {
   return {name, unit_of(name), help, model::MetricType::gauge, labels};
 }
 [[nodiscard]] constexpr model::MetricDescriptor counter(std::string_view name, std::string_view help,

@@ -105,10 +105,10 @@ struct State {
 }  // namespace
 
 Collector filesystem_collector(const Root& root, const Settings& settings) {
-  const auto state = std::make_shared<State>(State{root, KeptFile(root, "/proc/1/mounts"),
-                                                   KeptFile(root, "/proc/self/mounts"),
-                                                   Filter("", settings.value("filesystem.mount_points_exclude")),
-                                                   Filter("", settings.value("filesystem.fs_types_exclude"))});
+  const auto state =
+      std::make_shared<State>(State{root, KeptFile(root, "/proc/1/mounts"), KeptFile(root, "/proc/self/mounts"),
+                                    Filter("", settings.value("filesystem.mount_points_exclude")),
+                                    Filter("", settings.value("filesystem.fs_types_exclude"))});
   const auto collect = [state](SampleBatch& batch) { return state->collect(batch); };
   return {"filesystem", kAll, collect, "/proc/1/mounts, statfs", kPatient, true};
 }

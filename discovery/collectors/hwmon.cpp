@@ -21,16 +21,15 @@ using model::SampleBatch;
 constexpr std::array<std::string_view, 2> kLabels{"chip", "sensor"};
 constexpr std::array<std::string_view, 2> kChipLabels{"chip", "chip_name"};
 constexpr std::array<std::string_view, 3> kLabelLabels{"chip", "label", "sensor"};
-constexpr std::array kKnown{
-    gauge("node_hwmon_chip_names", "What a chip calls itself; the value is 1.", kChipLabels),
-    gauge("node_hwmon_sensor_label", "What a sensor is called; the value is 1.", kLabelLabels),
-    gauge("node_hwmon_beep_enabled", "1 when the alarm beeps.", kLabels),
-    gauge("node_hwmon_voltage_regulator_version", "Version of the voltage regulator.", kLabels),
-    gauge("node_hwmon_update_interval_seconds", "How often a chip measures.", kLabels)};
+constexpr std::array kKnown{gauge("node_hwmon_chip_names", "What a chip calls itself; the value is 1.", kChipLabels),
+                            gauge("node_hwmon_sensor_label", "What a sensor is called; the value is 1.", kLabelLabels),
+                            gauge("node_hwmon_beep_enabled", "1 when the alarm beeps.", kLabels),
+                            gauge("node_hwmon_voltage_regulator_version", "Version of the voltage regulator.", kLabels),
+                            gauge("node_hwmon_update_interval_seconds", "How often a chip measures.", kLabels)};
 constexpr auto kAll = pointers(kKnown);
-constexpr std::array<std::string_view, 13> kTypes{"beep_enable", "cpu",  "curr",  "energy", "fan",
-                                                  "humidity",    "in",   "intrusion", "power", "pwm",
-                                                  "temp",        "update_interval", "vrm"};
+constexpr std::array<std::string_view, 13> kTypes{
+    "beep_enable", "cpu", "curr", "energy",          "fan", "humidity", "in", "intrusion",
+    "power",       "pwm", "temp", "update_interval", "vrm"};
 static_assert(std::is_sorted(kTypes.begin(), kTypes.end()));
 constexpr std::size_t kMaxSensors = 1024;  // of a chip
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "agent/base/text.hpp"
@@ -59,14 +60,15 @@ Result<Folder> Folder::open(const Root& root, const std::string& path) {
 }
 
 std::optional<std::string_view> Folder::text(const char* name) {
+  thread_local std::array<char, 4096> buffer;  // folders are many, and each is asked for a moment only
   const UniqueFd file(::openat(fd_.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!file) return std::nullopt;
   ssize_t got = -1;
   do
-    got = ::read(file.get(), buffer_.data(), buffer_.size());
+    got = ::read(file.get(), buffer.data(), buffer.size());
   while (got < 0 && errno == EINTR);
   if (got < 0) return std::nullopt;
-  return trim(std::string_view(buffer_.data(), static_cast<std::size_t>(got)));
+  return trim(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
 }
 
 std::optional<double> Folder::number(const char* name) {

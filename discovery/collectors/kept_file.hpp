@@ -1,7 +1,6 @@
 // Files of procfs and folders of sysfs that are read again with every collection: opened once, read from their start.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <mutex>
@@ -70,8 +69,8 @@ class Folder {
   // Follows links of the path inside the root. not_found when it is not there.
   [[nodiscard]] static Result<Folder> open(const Root& root, const std::string& path);
 
-  // The first 4096 bytes of an attribute without white space around them, valid until the next call; nullopt when it
-  // is absent or cannot be read.
+  // The first 4096 bytes of an attribute without white space around them, valid until the next call on this thread, of
+  // any folder; nullopt when it is absent or cannot be read.
   [[nodiscard]] std::optional<std::string_view> text(const char* name);
   [[nodiscard]] std::optional<double> number(const char* name);
   // An attribute as the value of a label: what it says as UTF-8; empty when it says nothing.
@@ -79,7 +78,6 @@ class Folder {
 
  private:
   UniqueFd fd_;
-  std::array<char, 4096> buffer_{};
 };
 
 }  // namespace omnitide::discovery

@@ -44,8 +44,8 @@ constexpr std::array kConntrack{
     gauge("node_nf_conntrack_stat_search_restart", "Look-ups begun anew, since the table was resized.")};
 constexpr auto kConntrackAll = pointers(kConntrack);
 // Columns of /proc/net/stat/nf_conntrack for the families from the third on; net/netfilter/nf_conntrack_standalone.c.
-constexpr std::array<std::string_view, 8> kConntrackColumns{"found", "invalid",    "ignore",    "insert", "insert_failed",
-                                                            "drop",  "early_drop", "search_restart"};
+constexpr std::array<std::string_view, 8> kConntrackColumns{"found",         "invalid", "ignore",     "insert",
+                                                            "insert_failed", "drop",    "early_drop", "search_restart"};
 
 // One line of hexadecimal numbers for each CPU, under a line of names: the sums.
 Result<> add_conntrack_statistics(std::string_view text, SampleBatch& batch) {

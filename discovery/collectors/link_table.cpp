@@ -128,16 +128,16 @@ bool parse_link_entry(std::string_view payload, LinkEntry& out) {
       case IFLA_GROUP: out.group = whole<std::uint32_t>(each->payload); break;
       case IFLA_TXQLEN: out.queue_length = whole<std::uint32_t>(each->payload); break;
       case IFLA_LINKMODE: out.link_mode = whole<std::uint8_t>(each->payload); break;
-      case IFLA_OPERSTATE: out.operstate = operstate_name(netlink_value<std::uint8_t>(each->payload).value_or(0)); break;
+      case IFLA_OPERSTATE:
+        out.operstate = operstate_name(netlink_value<std::uint8_t>(each->payload).value_or(0));
+        break;
       case IFLA_CARRIER:
         if (up) out.carrier = whole<std::uint8_t>(each->payload);
         break;
       case IFLA_CARRIER_CHANGES: out.carrier_changes = whole<std::uint32_t>(each->payload); break;
       case IFLA_CARRIER_UP_COUNT: out.carrier_up = whole<std::uint32_t>(each->payload); break;
       case IFLA_CARRIER_DOWN_COUNT: out.carrier_down = whole<std::uint32_t>(each->payload); break;
-      case IFLA_PROMISCUITY:
-        set_flag(IFF_PROMISC, netlink_value<std::uint32_t>(each->payload).value_or(0) > 0);
-        break;
+      case IFLA_PROMISCUITY: set_flag(IFF_PROMISC, netlink_value<std::uint32_t>(each->payload).value_or(0) > 0); break;
       case kAllMulti: set_flag(IFF_ALLMULTI, netlink_value<std::uint32_t>(each->payload).value_or(0) > 0); break;
       case IFLA_STATS64:
         // Older kernels give fewer counters; the rest stays 0.

@@ -54,10 +54,9 @@ Result<> add_memory(std::string_view text, LearnedFamilies& families, SampleBatc
 
 Collector meminfo_collector(const Root& root) {
   const auto families = std::make_shared<LearnedFamilies>();
-  return file_collector("meminfo", kNoneKnown, root, "/proc/meminfo",
-                        [families](std::string_view text, SampleBatch& batch) -> Result<> {
-                          return add_memory(text, *families, batch);
-                        });
+  return file_collector(
+      "meminfo", kNoneKnown, root, "/proc/meminfo",
+      [families](std::string_view text, SampleBatch& batch) -> Result<> { return add_memory(text, *families, batch); });
 }
 
 Collector vmstat_collector(const Root& root, const Settings& settings) {

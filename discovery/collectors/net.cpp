@@ -85,8 +85,7 @@ std::array<std::uint64_t, kTraffic.size()> traffic_of(const LinkStatistics& s) {
 void add_link(const LinkEntry& link, bool without_unknown_speed, SampleBatch& batch) {
   const std::string_view name = link.name;
   batch.add(kClass[0], link.operstate == "up" ? 1 : 0, {name});
-  batch.add(kClass[1], 1,
-            {link.address, link.broadcast, name, link.duplex, link.alias, link.operstate});
+  batch.add(kClass[1], 1, {link.address, link.broadcast, name, link.duplex, link.alias, link.operstate});
   // -1: not known. As there, a quotient of whole numbers would be 0.
   if (link.speed && (*link.speed >= 0 || !without_unknown_speed))
     batch.add(kClass[2], static_cast<double>(*link.speed) * 1000 * 1000 / 8, {name});

@@ -16,26 +16,27 @@ using model::SampleBatch;
 constexpr std::array<const MetricDescriptor*, 0> kNoneKnown{};
 
 // Labels of node_dmi_info, sorted, and the files of /sys/class/dmi/id; those without a file are left out.
-constexpr std::array<std::pair<std::string_view, const char*>, 20> kDmiLabels{{{"bios_date", "bios_date"},
-                                                                               {"bios_release", "bios_release"},
-                                                                               {"bios_vendor", "bios_vendor"},
-                                                                               {"bios_version", "bios_version"},
-                                                                               {"board_asset_tag", "board_asset_tag"},
-                                                                               {"board_name", "board_name"},
-                                                                               {"board_serial", "board_serial"},
-                                                                               {"board_vendor", "board_vendor"},
-                                                                               {"board_version", "board_version"},
-                                                                               {"chassis_asset_tag", "chassis_asset_tag"},
-                                                                               {"chassis_serial", "chassis_serial"},
-                                                                               {"chassis_vendor", "chassis_vendor"},
-                                                                               {"chassis_version", "chassis_version"},
-                                                                               {"product_family", "product_family"},
-                                                                               {"product_name", "product_name"},
-                                                                               {"product_serial", "product_serial"},
-                                                                               {"product_sku", "product_sku"},
-                                                                               {"product_uuid", "product_uuid"},
-                                                                               {"product_version", "product_version"},
-                                                                               {"system_vendor", "sys_vendor"}}};
+constexpr std::array<std::pair<std::string_view, const char*>, 20> kDmiLabels{
+    {{"bios_date", "bios_date"},
+     {"bios_release", "bios_release"},
+     {"bios_vendor", "bios_vendor"},
+     {"bios_version", "bios_version"},
+     {"board_asset_tag", "board_asset_tag"},
+     {"board_name", "board_name"},
+     {"board_serial", "board_serial"},
+     {"board_vendor", "board_vendor"},
+     {"board_version", "board_version"},
+     {"chassis_asset_tag", "chassis_asset_tag"},
+     {"chassis_serial", "chassis_serial"},
+     {"chassis_vendor", "chassis_vendor"},
+     {"chassis_version", "chassis_version"},
+     {"product_family", "product_family"},
+     {"product_name", "product_name"},
+     {"product_serial", "product_serial"},
+     {"product_sku", "product_sku"},
+     {"product_uuid", "product_uuid"},
+     {"product_version", "product_version"},
+     {"system_vendor", "sys_vendor"}}};
 
 // What the firmware says stays the same until the next boot: read once.
 struct DmiState {
@@ -90,8 +91,9 @@ void add_controller(const Root& root, const std::string& name, Folder& folder, S
 }
 
 constexpr std::array kSelinux{gauge("node_selinux_enabled", "1 when SELinux is on."),
-                              gauge("node_selinux_config_mode", "Mode that SELinux is configured to have: 1 enforcing, "
-                                                                "0 permissive, -1 disabled."),
+                              gauge("node_selinux_config_mode",
+                                    "Mode that SELinux is configured to have: 1 enforcing, "
+                                    "0 permissive, -1 disabled."),
                               gauge("node_selinux_current_mode", "Mode that SELinux has: 1 enforcing, 0 permissive.")};
 constexpr auto kSelinuxAll = pointers(kSelinux);
 

@@ -49,9 +49,14 @@ struct NetstatState {
       if (!protocol.ends_with(':') || values.next() != protocol) return malformed(file.path());
       protocol.remove_suffix(1);
       for (std::string_view name = names.next(); !name.empty(); name = names.next()) {
-        const std::optional<double> value = value_of(values.next());
+        // Most fields are not wanted: only those that are become numbers.
+        const std::string_view number = values.next();
+        if (number.empty()) return malformed(file.path());
+        const MetricDescriptor* family = find(protocol, name);
+        if (family == nullptr) continue;
+        const std::optional<double> value = value_of(number);
         if (!value) return malformed(file.path());
-        if (const MetricDescriptor* family = find(protocol, name)) batch.add(*family, *value);
+        batch.add(*family, *value);
       }
     }
     return {};
@@ -119,8 +124,7 @@ struct SocketState {
 };
 
 constexpr std::array<std::string_view, 2> kByQueue{"ip", "queue"};
-constexpr std::array kQueues{
-    gauge("node_udp_queues", "Bytes that wait in the queues of all UDP sockets.", kByQueue)};
+constexpr std::array kQueues{gauge("node_udp_queues", "Bytes that wait in the queues of all UDP sockets.", kByQueue)};
 constexpr auto kQueuesAll = pointers(kQueues);
 
 struct QueueState {
@@ -171,9 +175,12 @@ constexpr auto kArpAll = pointers(kArp);
 }  // namespace
 
 Collector netstat_collector(const Root& root, const Settings& settings) {
-  const auto state = std::make_shared<NetstatState>(
-      NetstatState{KeptFile(root, "/proc/net/netstat"), KeptFile(root, "/proc/net/snmp"),
-                   KeptFile(root, "/proc/net/snmp6"), Filter(settings.value("netstat.fields"), ""), {}, {}});
+  const auto state = std::make_shared<NetstatState>(NetstatState{KeptFile(root, "/proc/net/netstat"),
+                                                                 KeptFile(root, "/proc/net/snmp"),
+                                                                 KeptFile(root, "/proc/net/snmp6"),
+                                                                 Filter(settings.value("netstat.fields"), ""),
+                                                                 {},
+                                                                 {}});
   const auto collect = [state](SampleBatch& batch) -> Result<> {
     state->families.rewind();
     if (const Result<> added = state->add_pairs(state->netstat, batch); added.has_error()) return added;

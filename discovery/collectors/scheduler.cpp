@@ -23,8 +23,8 @@ constexpr std::array kStat{gauge("node_boot_time_seconds", "When the node was bo
                            gauge("node_procs_running", "Tasks that run or could run."),
                            counter("node_softirqs_total", "Soft interrupts by their kind.", kByVector)};
 constexpr auto kStatAll = pointers(kStat);
-constexpr std::array<std::string_view, 6> kStatLines{"btime", "ctxt", "processes", "intr", "procs_blocked",
-                                                     "procs_running"};
+constexpr std::array<std::string_view, 6> kStatLines{"btime", "ctxt",          "processes",
+                                                     "intr",  "procs_blocked", "procs_running"};
 // In the kernel's order: include/linux/interrupt.h.
 constexpr std::array<std::string_view, 10> kVectors{"hi",           "timer",   "net_tx", "net_rx",  "block",
                                                     "block_iopoll", "tasklet", "sched",  "hrtimer", "rcu"};

@@ -25,8 +25,8 @@ constexpr std::array kThermal{
     gauge("node_cooling_device_max_state", "How much a cooling device can cool.", kByCooler)};
 constexpr auto kThermalAll = pointers(kThermal);
 
-constexpr std::array<std::string_view, 6> kWatchdogLabels{"identity", "name",  "options",
-                                                          "pretimeout_governor", "state", "status"};
+constexpr std::array<std::string_view, 6> kWatchdogLabels{"identity", "name",  "options", "pretimeout_governor",
+                                                          "state",    "status"};
 constexpr std::array kWatchdog{
     gauge("node_watchdog_bootstatus", "Why the node was booted, as the watchdog's flags.", kByName),
     gauge("node_watchdog_fw_version", "Version of the watchdog's firmware.", kByName),
@@ -48,35 +48,55 @@ struct Supply {
   double divisor;
 };
 constexpr double kMicro = 1e6, kTenth = 10;
-constexpr std::array kSupply{
-    Supply{"authentic", "authentic", 1}, Supply{"calibrate", "calibrate", 1}, Supply{"capacity", "capacity", 1},
-    Supply{"capacity_alert_max", "capacity_alert_max", 1}, Supply{"capacity_alert_min", "capacity_alert_min", 1},
-    Supply{"cyclecount", "cycle_count", 1}, Supply{"online", "online", 1}, Supply{"present", "present", 1},
-    Supply{"time_to_empty_seconds", "time_to_empty_now", 1}, Supply{"time_to_full_seconds", "time_to_full_now", 1},
-    Supply{"current_boot", "current_boot", kMicro}, Supply{"current_max", "current_max", kMicro},
-    Supply{"current_ampere", "current_now", kMicro}, Supply{"energy_empty", "energy_empty", kMicro},
-    Supply{"energy_empty_design", "energy_empty_design", kMicro}, Supply{"energy_full", "energy_full", kMicro},
-    Supply{"energy_full_design", "energy_full_design", kMicro}, Supply{"energy_watthour", "energy_now", kMicro},
-    Supply{"voltage_boot", "voltage_boot", kMicro}, Supply{"voltage_max", "voltage_max", kMicro},
-    Supply{"voltage_max_design", "voltage_max_design", kMicro}, Supply{"voltage_min", "voltage_min", kMicro},
-    Supply{"voltage_min_design", "voltage_min_design", kMicro}, Supply{"voltage_volt", "voltage_now", kMicro},
-    Supply{"voltage_ocv", "voltage_ocv", kMicro}, Supply{"charge_control_limit", "charge_control_limit", kMicro},
-    Supply{"charge_control_limit_max", "charge_control_limit_max", kMicro},
-    Supply{"charge_counter", "charge_counter", kMicro}, Supply{"charge_empty", "charge_empty", kMicro},
-    Supply{"charge_empty_design", "charge_empty_design", kMicro}, Supply{"charge_full", "charge_full", kMicro},
-    Supply{"charge_full_design", "charge_full_design", kMicro}, Supply{"charge_ampere", "charge_now", kMicro},
-    Supply{"charge_term_current", "charge_term_current", kMicro},
-    Supply{"constant_charge_current", "constant_charge_current", kMicro},
-    Supply{"constant_charge_current_max", "constant_charge_current_max", kMicro},
-    Supply{"constant_charge_voltage", "constant_charge_voltage", kMicro},
-    Supply{"constant_charge_voltage_max", "constant_charge_voltage_max", kMicro},
-    Supply{"precharge_current", "precharge_current", kMicro}, Supply{"input_current_limit", "input_current_limit", kMicro},
-    Supply{"power_watt", "power_now", kMicro}, Supply{"temp_celsius", "temp", kTenth},
-    Supply{"temp_alert_max_celsius", "temp_alert_max", kTenth}, Supply{"temp_alert_min_celsius", "temp_alert_min", kTenth},
-    Supply{"temp_ambient_celsius", "temp_ambient", kTenth},
-    Supply{"temp_ambient_max_celsius", "temp_ambient_max", kTenth},
-    Supply{"temp_ambient_min_celsius", "temp_ambient_min", kTenth}, Supply{"temp_max_celsius", "temp_max", kTenth},
-    Supply{"temp_min_celsius", "temp_min", kTenth}};
+constexpr std::array kSupply{Supply{"authentic", "authentic", 1},
+                             Supply{"calibrate", "calibrate", 1},
+                             Supply{"capacity", "capacity", 1},
+                             Supply{"capacity_alert_max", "capacity_alert_max", 1},
+                             Supply{"capacity_alert_min", "capacity_alert_min", 1},
+                             Supply{"cyclecount", "cycle_count", 1},
+                             Supply{"online", "online", 1},
+                             Supply{"present", "present", 1},
+                             Supply{"time_to_empty_seconds", "time_to_empty_now", 1},
+                             Supply{"time_to_full_seconds", "time_to_full_now", 1},
+                             Supply{"current_boot", "current_boot", kMicro},
+                             Supply{"current_max", "current_max", kMicro},
+                             Supply{"current_ampere", "current_now", kMicro},
+                             Supply{"energy_empty", "energy_empty", kMicro},
+                             Supply{"energy_empty_design", "energy_empty_design", kMicro},
+                             Supply{"energy_full", "energy_full", kMicro},
+                             Supply{"energy_full_design", "energy_full_design", kMicro},
+                             Supply{"energy_watthour", "energy_now", kMicro},
+                             Supply{"voltage_boot", "voltage_boot", kMicro},
+                             Supply{"voltage_max", "voltage_max", kMicro},
+                             Supply{"voltage_max_design", "voltage_max_design", kMicro},
+                             Supply{"voltage_min", "voltage_min", kMicro},
+                             Supply{"voltage_min_design", "voltage_min_design", kMicro},
+                             Supply{"voltage_volt", "voltage_now", kMicro},
+                             Supply{"voltage_ocv", "voltage_ocv", kMicro},
+                             Supply{"charge_control_limit", "charge_control_limit", kMicro},
+                             Supply{"charge_control_limit_max", "charge_control_limit_max", kMicro},
+                             Supply{"charge_counter", "charge_counter", kMicro},
+                             Supply{"charge_empty", "charge_empty", kMicro},
+                             Supply{"charge_empty_design", "charge_empty_design", kMicro},
+                             Supply{"charge_full", "charge_full", kMicro},
+                             Supply{"charge_full_design", "charge_full_design", kMicro},
+                             Supply{"charge_ampere", "charge_now", kMicro},
+                             Supply{"charge_term_current", "charge_term_current", kMicro},
+                             Supply{"constant_charge_current", "constant_charge_current", kMicro},
+                             Supply{"constant_charge_current_max", "constant_charge_current_max", kMicro},
+                             Supply{"constant_charge_voltage", "constant_charge_voltage", kMicro},
+                             Supply{"constant_charge_voltage_max", "constant_charge_voltage_max", kMicro},
+                             Supply{"precharge_current", "precharge_current", kMicro},
+                             Supply{"input_current_limit", "input_current_limit", kMicro},
+                             Supply{"power_watt", "power_now", kMicro},
+                             Supply{"temp_celsius", "temp", kTenth},
+                             Supply{"temp_alert_max_celsius", "temp_alert_max", kTenth},
+                             Supply{"temp_alert_min_celsius", "temp_alert_min", kTenth},
+                             Supply{"temp_ambient_celsius", "temp_ambient", kTenth},
+                             Supply{"temp_ambient_max_celsius", "temp_ambient_max", kTenth},
+                             Supply{"temp_ambient_min_celsius", "temp_ambient_min", kTenth},
+                             Supply{"temp_max_celsius", "temp_max", kTenth},
+                             Supply{"temp_min_celsius", "temp_min", kTenth}};
 // The labels of node_power_supply_info, sorted, and their files; those without a value are left out.
 constexpr std::array<std::pair<std::string_view, const char*>, 11> kSupplyInfo{{{"capacity_level", "capacity_level"},
                                                                                 {"charge_type", "charge_type"},
@@ -128,8 +148,8 @@ void add_supply(const std::string& name, Folder& folder, SampleBatch& batch) {
   labels.push_back("power_supply");
   texts.push_back(name);
   const std::vector<std::string_view> values(texts.begin(), texts.end());
-  const MetricDescriptor& info = batch.describe(
-      gauge("node_power_supply_info", "What a power supply says of itself; the value is 1.", labels));
+  const MetricDescriptor& info =
+      batch.describe(gauge("node_power_supply_info", "What a power supply says of itself; the value is 1.", labels));
   batch.add(info, 1, values);
 }
 

@@ -1,7 +1,8 @@
 // Devices of a class in sysfs whose attributes are families: a table says which.
 #pragma once
 
-#include <functional>
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,36 @@ template <class Take>
   }
   return {};
 }
+
+// Folders that stay the same as long as the machine does, kept open; looked for anew now and then.
+class KeptFolders {
+ public:
+  struct Each {
+    std::string name;
+    Folder folder;
+  };
+  // The folders PATH/NAME + `below` of all names that begin with `prefix`, in order.
+  KeptFolders(Root root, std::string path, std::string prefix, std::string below = {})
+      : root_(std::move(root)), path_(std::move(path)), prefix_(std::move(prefix)), below_(std::move(below)) {}
+  [[nodiscard]] std::vector<Each>& all() {
+    const auto now = std::chrono::steady_clock::now();
+    if (looked_ && now - *looked_ < std::chrono::seconds{10}) return folders_;
+    looked_ = now;
+    folders_.clear();
+    for (const std::string& name : root_.names(path_)) {
+      if (!name.starts_with(prefix_) || folders_.size() >= kMaxDevices) continue;
+      Result<Folder> folder = Folder::open(root_, path_ + "/" + name + below_);
+      if (folder.has_value()) folders_.push_back({name, std::move(*folder)});
+    }
+    return folders_;
+  }
+
+ private:
+  Root root_;
+  std::string path_, prefix_, below_;
+  std::vector<Each> folders_;
+  std::optional<std::chrono::steady_clock::time_point> looked_;
+};
 
 // An attribute that is a family of its own.
 struct Attribute {

@@ -9,6 +9,7 @@
 #include "discovery/collectors/collectors.hpp"
 #include "discovery/collectors/families.hpp"
 #include "discovery/collectors/scan.hpp"
+#include "discovery/collectors/sysfs_class.hpp"
 
 namespace omnitide::discovery {
 
@@ -16,16 +17,16 @@ namespace {
 
 using model::SampleBatch;
 
-constexpr std::array<std::string_view, 12> kOsLabels{"build_id",    "id",      "id_like",    "image_id",
-                                                     "image_version", "name",    "pretty_name", "variant",
-                                                     "variant_id",  "version", "version_codename", "version_id"};
+constexpr std::array<std::string_view, 12> kOsLabels{"build_id",      "id",      "id_like",          "image_id",
+                                                     "image_version", "name",    "pretty_name",      "variant",
+                                                     "variant_id",    "version", "version_codename", "version_id"};
 constexpr std::array<std::string_view, 3> kOsVersionLabels{"id", "id_like", "name"};
 constexpr std::array kOs{
     gauge("node_os_info", "What os-release says about the system; the value is 1.", kOsLabels),
     gauge("node_os_version", "Major and minor version of the system as a number.", kOsVersionLabels)};
 constexpr auto kOsAll = pointers(kOs);
-constexpr std::array<std::string_view, 12> kOsFields{"BUILD_ID",      "ID",      "ID_LIKE",     "IMAGE_ID",
-                                                     "IMAGE_VERSION", "NAME",    "PRETTY_NAME", "VARIANT",
+constexpr std::array<std::string_view, 12> kOsFields{"BUILD_ID",      "ID",      "ID_LIKE",          "IMAGE_ID",
+                                                     "IMAGE_VERSION", "NAME",    "PRETTY_NAME",      "VARIANT",
                                                      "VARIANT_ID",    "VERSION", "VERSION_CODENAME", "VERSION_ID"};
 
 // One value of os-release(5): bare, or in quotes of either sort with backslashes.
@@ -99,23 +100,20 @@ constexpr std::array kTimex{
     gauge("node_timex_tai_offset_seconds", "International Atomic Time minus UTC.")};
 constexpr auto kTimexAll = pointers(kTimex);
 
-Result<> add_time(const Root& root, SampleBatch& batch) {
+Result<> add_time(KeptFolders& sources, SampleBatch& batch) {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   batch.add(kTime[0], static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9);
   std::tm local{};
   ::localtime_r(&now.tv_sec, &local);
   batch.add(kTime[1], static_cast<double>(local.tm_gmtoff), {local.tm_zone == nullptr ? "" : local.tm_zone});
-  for (const std::string& name : root.names(kSources)) {
-    if (!name.starts_with("clocksource")) continue;
-    Result<Folder> folder = Folder::open(root, fmt::format("{}/{}", kSources, name));
-    if (folder.has_error()) continue;
+  for (auto& [name, folder] : sources.all()) {
     const std::string_view device = std::string_view(name).substr(11);
-    const std::string available = folder->label("available_clocksource");
+    const std::string available = folder.label("available_clocksource");
     Words words(available);
     for (std::string_view source = words.next(); !source.empty(); source = words.next())
       batch.add(kTime[2], 1, {source, device});
-    if (const std::string current = folder->label("current_clocksource"); !current.empty())
+    if (const std::string current = folder.label("current_clocksource"); !current.empty())
       batch.add(kTime[3], 1, {current, device});
   }
   return {};
@@ -180,7 +178,9 @@ Collector uname_collector(const Root&) {
 }
 
 Collector time_collector(const Root& root) {
-  return {"time", kTimeAll, [root](SampleBatch& batch) { return add_time(root, batch); }, "clock_gettime(2)", kQuick};
+  const auto sources = std::make_shared<KeptFolders>(root, kSources, "clocksource");
+  return {"time", kTimeAll, [sources](SampleBatch& batch) { return add_time(*sources, batch); }, "clock_gettime(2)",
+          kQuick};
 }
 
 Collector timex_collector(const Root&) { return {"timex", kTimexAll, add_timex, "adjtimex(2)", kQuick}; }

@@ -13,7 +13,7 @@
 namespace omnitide::discovery {
 
 struct TextSample {
-  std::string suffix;                                        // "", "_sum", "_count" or "_bucket"
+  std::string suffix;                                       // "", "_sum", "_count" or "_bucket"
   std::vector<std::pair<std::string, std::string>> labels;  // in the order of the text, le and quantile too
   double value = 0;
 };
@@ -25,8 +25,8 @@ struct TextFamily {
   std::vector<TextSample> samples;
 };
 
-// Families by name. invalid_argument with the number of the line for what is wrong; samples with a time of their own are
-// refused, since a scraper would take them for old ones.
+// Families by name. invalid_argument with the number of the line for what is wrong; samples with a time of their own
+// are refused, since a scraper would take them for old ones.
 [[nodiscard]] Result<std::map<std::string, TextFamily>> parse_text_format(std::string_view text);
 
 // The family's samples into a batch. Labels that only some of them have are empty for the others, as one family has one

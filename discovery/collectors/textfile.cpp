@@ -38,19 +38,21 @@ Result<File> read(const Root& root, const std::string& path) {
   if (::fstat(fd->get(), &info) != 0) return fail_errno(errno, "cannot ask for the time of " + path);
   Result<std::string> text = root.read(path, kLongestFile);
   if (text.has_error()) return std::move(text).error();
-  return File{std::move(*text), static_cast<double>(info.st_mtim.tv_sec) + static_cast<double>(info.st_mtim.tv_nsec) / 1e9};
+  return File{std::move(*text),
+              static_cast<double>(info.st_mtim.tv_sec) + static_cast<double>(info.st_mtim.tv_nsec) / 1e9};
 }
 
 struct State {
   Root root;
   std::string folder;
+  bool may_be_absent;  // nobody has asked for this folder by name
 
   Result<> collect(SampleBatch& batch) const {
     bool failed = false;
     if (!folder.empty()) {
       const Result<std::vector<std::string>> names = root.list(folder, kMaxFiles);
-      failed = names.has_error();
-      for (const std::string& name : failed ? std::vector<std::string>{} : *names)
+      failed = names.has_error() && !(may_be_absent && names.error().code == Code::not_found);
+      for (const std::string& name : names.has_error() ? std::vector<std::string>{} : *names)
         if (name.ends_with(".prom")) failed = !add(name, batch) || failed;
     }
     batch.add(kFamilies[0], failed ? 1 : 0);
@@ -76,7 +78,10 @@ struct State {
 }  // namespace
 
 Collector textfile_collector(const Root& root, const Settings& settings) {
-  const auto state = std::make_shared<State>(State{root, settings.value("textfile.directory")});
+  // Debian's package of node_exporter makes the folder that is the default here. Without the package it is no error
+  // that there is none.
+  const std::string& folder = settings.value("textfile.directory");
+  const auto state = std::make_shared<State>(State{root, folder, folder == Settings{}.value("textfile.directory")});
   const auto collect = [state](SampleBatch& batch) { return state->collect(batch); };
   return {"textfile", kAll, collect, "files *.prom", kPatient, true};
 }

@@ -33,14 +33,16 @@ inline std::uint16_t free_port() {
 }
 
 inline std::string scrape_text(std::uint16_t port, const std::string& scratch) {
-  return answer_of({"curl", "-sS", "--max-time", "20", "http://127.0.0.1:" + std::to_string(port) + "/metrics"}, scratch)
+  return answer_of({"curl", "-sS", "--max-time", "20", "http://127.0.0.1:" + std::to_string(port) + "/metrics"},
+                   scratch)
       .text;
 }
 
 class Peer {
  public:
   Peer(const std::string& folder, std::vector<std::string> flags) : port_(free_port()), folder_(folder) {
-    flags.insert(flags.begin(), {"prometheus-node-exporter", "--web.listen-address=127.0.0.1:" + std::to_string(port_)});
+    flags.insert(flags.begin(),
+                 {"prometheus-node-exporter", "--web.listen-address=127.0.0.1:" + std::to_string(port_)});
     process_.emplace(std::move(flags), folder + "/peer.log");
     for (int i = 0; i < 500 && !text().starts_with("# HELP"); ++i) {
       if (process_->wait_for(std::chrono::milliseconds(20)))
