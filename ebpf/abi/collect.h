@@ -27,6 +27,7 @@ struct collect_state {
 static inline __attribute__((always_inline)) __u32 collect_bucket(__u64 value, __u32 first, __u32 buckets) {
   __u64 rest = value ? value - 1 : 0; /* so that a power of two falls below its own bound */
   __u32 bits = 0;
+  if (rest >> first == 0) return 0; /* most of them, where it matters */
   if (rest >> 32) bits += 32, rest >>= 32;
   if (rest >> 16) bits += 16, rest >>= 16;
   if (rest >> 8) bits += 8, rest >>= 8;
@@ -34,7 +35,6 @@ static inline __attribute__((always_inline)) __u32 collect_bucket(__u64 value, _
   if (rest >> 2) bits += 2, rest >>= 2;
   if (rest >> 1) bits += 1, rest >>= 1;
   bits += (__u32)rest;
-  if (bits <= first) return 0;
   bits -= first;
   return bits < buckets ? bits : buckets - 1;
 }

@@ -67,8 +67,9 @@ TEST_CASE("every family of node_exporter on this machine is there, with its type
       CHECK(own.type == family.type);
       for (const auto& [series, value] : own.series) {
         CAPTURE(series, value);
-        // Collectors that this agent has beside the peer's: watchdog.
-        const bool more = name.starts_with("node_scrape_") && series.find("watchdog") != std::string::npos;
+        // Collectors that this agent has beside the peer's: watchdog, and those of eBPF.
+        const bool more = name.starts_with("node_scrape_") && (series.find("\"watchdog\"") != std::string::npos ||
+                                                               series.find("\"ebpf.") != std::string::npos);
         CHECK((family.series.contains(series) || after.at(name).series.contains(series) || more));
       }
       for (const auto& [series, value] : family.series) {
