@@ -30,6 +30,8 @@ allowed hosts) holds for it as for `/metrics`.
 Each collector has a deadline of its own. One that fails or hangs costs its own families and nothing else:
 `node_scrape_collector_success` is 0 for it. `metrics.collectors` in the configuration turns them on and off.
 
+What eBPF counts, for whom (cgroup, namespace or device), where it is attached and what it costs: [metrics-ebpf.md](metrics-ebpf.md).
+
 This page is made by `omnitide-agent metrics --docs`; a test holds it against the program.
 )";
 

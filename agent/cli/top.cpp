@@ -10,6 +10,7 @@
 #include "agent/cli/commands.hpp"
 #include "agent/cli/metric_set.hpp"
 #include "agent/cli/terminal.hpp"
+#include "agent/cli/top_bpf.hpp"
 #include "agent/cli/top_text.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
@@ -25,6 +26,7 @@ constexpr milliseconds kShortest{500}, kLongest{60'000};
 struct TopOptions {
   milliseconds interval{2'000};
   bool once = false;
+  bool bpf = false;
 };
 
 // Two collections, and what the agent says of itself.
@@ -115,6 +117,7 @@ int show_top(const Session& session, const TopOptions& options) {
                                 .message = "an interval is from 500ms to 1m",
                                 .field = "--interval",
                                 .hint = {}});
+  if (options.bpf) return show_bpf(session, options.interval);
   Watch watch(session);
   Result<> ready = watch.introduce();
   if (ready.has_value()) ready = watch.refresh();
@@ -135,6 +138,7 @@ void add_top(Command& root, Session& session) {
   session.add_location(command);
   command.duration("--interval", options->interval, "Between two looks, 500ms to 1m (2s)")
       .flag("--once", options->once, "One look as plain text, as when it is piped")
+      .flag("--bpf", options->bpf, "What each eBPF program costs in that time; slows them all meanwhile; root")
       .example("omnitide-agent top\nomnitide-agent top --once | mail -s \"$(hostname)\" ops")
       .footnote("Keys: q quit, p pause, s order of cgroups, + and - interval.")
       .action([&session, options] { return show_top(session, *options); });

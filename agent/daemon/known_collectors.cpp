@@ -4,6 +4,7 @@
 #include "agent/daemon/self.hpp"
 #include "agent/metrics/collection.hpp"
 #include "discovery/collectors/catalogue.hpp"
+#include "ebpf/collectors/catalogue.hpp"
 
 namespace omnitide::daemon {
 
@@ -26,6 +27,12 @@ std::vector<model::Collector> known_collectors() {
   model::CollectorSettings settings;
   settings.on.fill(true);
   if (const Result<Root> root = Root::open("/"); root.has_value()) out = discovery::node_collectors(*root, settings);
+  // None is loaded: excluded collectors still say what they are.
+  collectors::Options none;
+  for (const std::string_view name : collectors::names())
+    none.exclude.emplace_back(name);
+  for (collectors::EbpfCollector& each : collectors::open_all(none))
+    out.push_back(std::move(each.collector));
   out.push_back(only_described("agent", self, "the agent itself, /proc/self"));
   out.push_back(only_described("agent.collectors", metrics::CollectionEngine::own_descriptors(), "the agent itself"));
   out.push_back(only_described("agent.discovery", {}, "discovery, see facts.md; as old as its last round"));

@@ -9,12 +9,15 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 start_agent "http: {listen: \"127.0.0.1:0\"}"
 text() { curl -sS --max-time 10 "$@"; }
 
+strictly() { "$OMNITIDE_PROGRAMS/openmetrics_check" <"$work/open"; }
+
 # --- the two formats
 text "$url/metrics" >"$work/plain"
 check "text 0.0.4 by default" grep -qi '^content-type: text/plain; version=0.0.4' <(curl -sSI "$url/metrics")
 check "OpenMetrics for who likes it better" grep -qi '^content-type: application/openmetrics-text; version=1.0.0' \
   <(curl -sSI -H 'Accept: application/openmetrics-text;version=1.0.0,text/plain;q=0.5' "$url/metrics")
 text -H 'Accept: application/openmetrics-text' "$url/metrics" >"$work/open"
+check "a strict reader takes every line of it" strictly
 check "which ends as it should" [ "$(tail -n 1 "$work/open")" = "# EOF" ]
 text -H 'Accept-Encoding: gzip' "$url/metrics" | gzip -dc >"$work/unzipped" 2>"$work/gzip.log"
 families() { grep '^# TYPE' "$1" | cut -d' ' -f3 | sort; }

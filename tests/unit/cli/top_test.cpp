@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "agent/base/text.hpp"
+#include "agent/cli/top_bpf.hpp"
 #include "agent/cli/top_text.hpp"
 #include "agent/cli/top_view.hpp"
 #include "tests/harness/catch.hpp"
@@ -166,4 +167,15 @@ TEST_CASE("top never writes beyond the screen, however small and whatever names 
       CHECK(text.find('\x1b') == std::string::npos);
     }
   }
+}
+
+TEST_CASE("top --bpf shows what programs cost, and what they cost together") {
+  const std::vector<collectors::ProgramTime> programs{{7, "runq_switch", "tracing", 2000, std::chrono::milliseconds(1)},
+                                                      {9, "other\x1b", "xdp", 10, std::chrono::microseconds(1)}};
+  CHECK(bpf_text(programs, std::chrono::seconds(2), {}) ==
+        "ID  PROGRAM      TYPE     RUNS/s  NS/RUN     CPU\n"
+        " 7  runq_switch  tracing    1.0k     500  0.050%\n"
+        " 9  other\\x1b    xdp         5.0     100  0.000%\n"
+        "\n2 programs ran in 2.0 s and took 0.050% of one CPU.\n");
+  CHECK(bpf_text({}, std::chrono::seconds(2), {}) == "No eBPF program ran in 2.0 s.\n");
 }
