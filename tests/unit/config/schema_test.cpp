@@ -126,7 +126,7 @@ TEST_CASE("a reload says what it changes and what it cannot") {
 TEST_CASE("hints find keys that are mistyped or in the wrong section") {
   CHECK(unknown_key_hint("http.lisen") == "did you mean http.listen?");
   CHECK(unknown_key_hint("registry.endpoint") == "did you mean registration.endpoint?");
-  CHECK(unknown_key_hint("metrics.zzzzzzzzzz") == "metrics has enabled, collectors.*");
+  CHECK(unknown_key_hint("metrics.zzzzzzzzzz") == "metrics has enabled, collectors.*, ebpf.*");
   CHECK(unknown_key_hint("zzzzzzzzzzzz") ==
         "known are node, paths, registration, discovery, http, metrics, policy, registry, log");
 }
