@@ -5,7 +5,7 @@
 SHARED_ARRAY(values, struct process_cgroup);
 SHARED_ARRAY(cpus, struct process_cpu);
 
-/* Processes with several threads whose end is counted. */
+/* Processes whose end is counted. */
 struct ended {
   __u64 signal;
   __u64 tgid;
@@ -41,7 +41,6 @@ int process_exec(__u64 *ctx) {
 /* Threads leave signal->live before their end is told, so that more than one of them may find it to be zero. */
 static __always_inline int is_last(const struct task_struct *task) {
   if (task->signal->live.counter != 0) return 0;
-  if (task->signal->nr_threads <= 1) return 1;
   const struct ended key = {.signal = (__u64)task->signal, .tgid = (__u32)task->tgid};
   const __u32 one = 1;
   return bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST) == 0;

@@ -25,7 +25,6 @@ typedef struct {
 } atomic_t;
 struct signal_struct {
   atomic_t live;
-  int nr_threads;
   struct mm_struct *oom_mm;
 };
 struct sched_info {
