@@ -29,9 +29,9 @@ const std::vector<std::string>& format_names() {
 // The names of discovery/sources/catalogue.hpp and that of discovery/inventory/ebpf_source.hpp; a unit test of the
 // daemon holds them against those.
 const std::vector<std::string>& source_names() {
-  static const std::vector<std::string> names{"cpu",     "memory", "smbios",      "edac",       "system",
-                                              "runtime", "block",  "nvme",        "filesystem", "network",
-                                              "pci",     "usb",    "accelerator", "platform",   "ebpf"};
+  static const std::vector<std::string> names{"block",      "nvme",   "pci",         "cpu",      "network",
+                                              "memory",     "smbios", "edac",        "system",   "runtime",
+                                              "filesystem", "usb",    "accelerator", "platform", "ebpf"};
   return names;
 }
 

@@ -21,7 +21,8 @@ check "a strict reader takes every line of it" strictly
 check "which ends as it should" [ "$(tail -n 1 "$work/open")" = "# EOF" ]
 text -H 'Accept-Encoding: gzip' "$url/metrics" | gzip -dc >"$work/unzipped" 2>"$work/gzip.log"
 families() { grep '^# TYPE' "$1" | cut -d' ' -f3 | sort; }
-empty "gzip holds the same families" "$(diff <(families "$work/plain") <(families "$work/unzipped"))"
+# A family appears with the first event that it counts, which may come between the two.
+empty "gzip holds the same families" "$(comm -23 <(families "$work/plain") <(families "$work/unzipped"))"
 check "collect[] gives only what it names" \
   [ "$(text -g "$url/metrics?collect[]=loadavg" | grep -c '^node_load')" = 3 ]
 empty "and nothing else of the node" "$(text -g "$url/metrics?collect[]=loadavg" | grep '^node_' | grep -v '^node_load\|^node_scrape_collector')"

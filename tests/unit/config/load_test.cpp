@@ -178,10 +178,10 @@ TEST_CASE("each type says what is wrong with a value") {
        "agent.yaml:1: registration.backoff_base: 1m is longer than registration.backoff_cap, 2s (give a base that is "
        "not above the cap)"},
       {"discovery: {exclude_sources: [cpus]}",
-       "agent.yaml:1: discovery.exclude_sources[0]: \"cpus\" is not known (did you mean cpu? one of cpu, memory, "
-       "smbios, edac, system, runtime, block, nvme, filesystem, network, pci, usb, accelerator, platform, ebpf)"},
+       "agent.yaml:1: discovery.exclude_sources[0]: \"cpus\" is not known (did you mean cpu? one of block, nvme, "
+       "pci, cpu, network, memory, smbios, edac, system, runtime, filesystem, usb, accelerator, platform, ebpf)"},
       {"discovery: {exclude_sources: cpu}",
-       "agent.yaml:1: discovery.exclude_sources: is a value, not a list (give a list such as [cpu])"},
+       "agent.yaml:1: discovery.exclude_sources: is a value, not a list (give a list such as [block])"},
       {"log: {levels: {discover: debug}}",
        "agent.yaml:1: log.levels.discover: is not a part of the agent (did you mean discovery? one of agent, config, "
        "discovery, registration, registry, http, telemetry, policy, health)"},
