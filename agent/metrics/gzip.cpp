@@ -4,6 +4,7 @@
 
 #include <array>
 #include <new>
+#include <utility>
 
 namespace omnitide::metrics {
 
@@ -17,6 +18,9 @@ Gzip::Gzip() : state_(std::make_unique<State>()) {
   constexpr int kMemoryLevel = 8;
   if (::deflateInit2(&state_->stream, Z_BEST_SPEED, Z_DEFLATED, kGzipWindow, kMemoryLevel, Z_DEFAULT_STRATEGY) != Z_OK)
     throw std::bad_alloc();
+  // One candidate for a match instead of four: a fifth less time for a twentieth more bytes.
+  constexpr int kGood = 4, kLazy = 4, kNice = 8, kChain = 1;
+  ::deflateTune(&state_->stream, kGood, kLazy, kNice, kChain);
 }
 
 Gzip::~Gzip() { ::deflateEnd(&state_->stream); }
@@ -40,7 +44,8 @@ void Gzip::write(std::string_view piece) {
 
 std::string Gzip::finish() {
   run(Z_FINISH);
-  return std::move(state_->out);
+  ::deflateReset(&state_->stream);
+  return std::exchange(state_->out, {});
 }
 
 }  // namespace omnitide::metrics
