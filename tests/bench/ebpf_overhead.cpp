@@ -227,6 +227,9 @@ int measure(int rounds, std::string_view only) {
       // Side by side: what else the machine does is then the same for both.
       for (const bool on : {round % 2 == 1, round % 2 == 0}) {
         const auto kept = on ? open_collectors(options) : std::vector<collectors::EbpfCollector>{};
+        // What loading and freeing programs leaves to the kernel's workers, and to cold caches, is not the collectors'.
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        load.run();
         (on ? load.on : load.off).push_back(bench::milliseconds(load.run));
       }
     }
