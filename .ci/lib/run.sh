@@ -100,7 +100,7 @@ show_node() {
   "$AGENT" status --run-dir "$RUN_DIR" | sed '/^Last events/,$d' || true
   metrics="$("$AGENT" status --run-dir "$RUN_DIR" -o json | grep -oE '"https?://[^"]*/metrics"' | tr -d '"' || true)"
   cat <<TEXT
-Up in $1 ms. Try in another terminal (./dev agent is ${AGENT#"$ROOT/"} --run-dir ${RUN_DIR#"$ROOT/"}):
+Up in $1 ms. Try in another terminal (./dev agent COMMAND is ${AGENT#"$ROOT/"} COMMAND --run-dir ${RUN_DIR#"$ROOT/"}):
   ./dev agent discover               all that was found; -o json|yaml|labels
   ./dev agent doctor                 what works on this machine, what is missing, what to do
   ./dev agent registry nodes list    the nodes that the registry knows
