@@ -53,10 +53,12 @@ class Scrape::Texts {
       metrics::render(batches, form.format, [&out](std::string_view piece) { out += piece; });
       return out;
     }
-    // Kept for the next one: its 260 KB would be touched anew each time.
-    if (!gzip_) gzip_ = std::make_unique<metrics::Gzip>();
-    metrics::render(batches, form.format, [this](std::string_view piece) { gzip_->write(piece); });
-    return gzip_->finish();
+    // Kept for the next one: its 260 KB would be touched anew each time. Not when half a text is left in it.
+    std::unique_ptr<metrics::Gzip> gzip = gzip_ ? std::move(gzip_) : std::make_unique<metrics::Gzip>();
+    metrics::render(batches, form.format, [&gzip](std::string_view piece) { gzip->write(piece); });
+    out = gzip->finish();
+    gzip_ = std::move(gzip);
+    return out;
   }
 
   struct Kept {
@@ -77,18 +79,21 @@ asio::awaitable<io::HttpResponse> Scrape::answer(const io::HttpRequest& request,
   std::size_t samples = 0;
   for (const model::SampleBatch* batch : batches)
     samples += batch->size();
-  std::function<Result<Text>()> job = [texts = texts_, owner, batches, form]() -> Result<Text> {
-    return texts->get(owner, batches, form);
-  };
-  Result<Text> text = fail(Code::unavailable, "not made yet");
-  if (samples > kSmall) text = co_await pool_.run_for<Text>(std::move(job), kPatience);
+  Text text;
+  if (samples > kSmall) {
+    std::function<Result<Text>()> job = [texts = texts_, owner, batches, form]() -> Result<Text> {
+      return texts->get(owner, batches, form);
+    };
+    const Result<Text> made = co_await pool_.run_for<Text>(std::move(job), kPatience);
+    if (made.has_value()) text = *made;
+  }
   // Also when no worker is free: the scrape costs the loop a few milliseconds then, rather than the scraper its values.
-  if (text.has_error()) text = texts_->get(owner, batches, form);
+  if (!text) text = texts_->get(owner, batches, form);
   io::HttpResponse out;
   out.content_type = std::string(metrics::content_type(form.format));
   out.headers.emplace_back("Vary", "Accept, Accept-Encoding");
   if (form.gzip) out.headers.emplace_back("Content-Encoding", "gzip");
-  out.shared_body = *text;
+  out.shared_body = std::move(text);
   co_return out;
 }
 

@@ -15,9 +15,9 @@ class Scrape {
  public:
   explicit Scrape(io::WorkerPool& pool);
 
-  // Format by Accept, gzip by Accept-Encoding. `batches` belong to `owner` and do not change. The text is made on a
-  // worker; all who ask for the same form of the same collection share one text, so that a hundred scrapers, also ones
-  // that never read, hold no more than one does.
+  // Format by Accept, gzip by Accept-Encoding. `batches` belong to `owner` and do not change. The text of a large
+  // collection is made on a worker; all who ask for the same form of the same collection share one text, so that a
+  // hundred scrapers, also ones that never read, hold no more than one does.
   [[nodiscard]] boost::asio::awaitable<io::HttpResponse> answer(const io::HttpRequest& request,
                                                                 std::shared_ptr<const void> owner,
                                                                 std::span<const model::SampleBatch* const> batches);

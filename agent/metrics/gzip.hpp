@@ -15,7 +15,7 @@ class Gzip {
   Gzip& operator=(const Gzip&) = delete;
 
   void write(std::string_view piece);
-  [[nodiscard]] std::string finish();  // everything; nothing may follow
+  [[nodiscard]] std::string finish();  // all that was written; what is written next begins another text
 
  private:
   struct State;

@@ -83,5 +83,7 @@ TEST_CASE("what was compressed piece by piece comes back whole") {
   const std::string bytes = gzip.finish();
   CHECK(bytes.size() < text.size() / 3);
   CHECK(inflated(bytes, text.size()) == text);
+  gzip.write("another text\n");
+  CHECK(inflated(gzip.finish(), 13) == "another text\n");
   CHECK(inflated(metrics::Gzip().finish(), 0).empty());
 }
