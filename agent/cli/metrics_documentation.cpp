@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/base/text.hpp"
+#include "agent/model/metric_type.hpp"
 
 namespace omnitide::cli {
 
@@ -61,17 +62,6 @@ constexpr std::array kNamed{
     Named{"dmi", "node_dmi_info", "gauge", "What the firmware says of the board, as labels; the value is 1."},
 };
 
-std::string_view word(model::MetricType type) {
-  switch (type) {
-    case model::MetricType::gauge: return "gauge";
-    case model::MetricType::counter: return "counter";
-    case model::MetricType::histogram: return "histogram";
-    case model::MetricType::summary: return "summary";
-    case model::MetricType::unknown: break;
-  }
-  return "untyped";
-}
-
 // A bar would end the cell.
 std::string cell(std::string_view text) {
   std::string out;
@@ -86,8 +76,8 @@ std::string row(const model::MetricDescriptor& family) {
   std::vector<std::string> labels;
   for (const std::string_view label : family.labels)
     labels.push_back(fmt::format("`{}`", label));
-  return fmt::format("| `{}` | {} | {} | {} | {} |\n", family.name, word(family.type), family.unit, join(labels, ", "),
-                     cell(family.help));
+  return fmt::format("| `{}` | {} | {} | {} | {} |\n", family.name, model::type_name(family.type, "untyped"),
+                     family.unit, join(labels, ", "), cell(family.help));
 }
 
 std::string section(const model::Collector& collector) {

@@ -2,6 +2,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/metrics/families.hpp"
+#include "agent/model/metric_type.hpp"
 #include "omnitide/node/v1/metrics.pb.h"
 
 namespace omnitide::daemon {
@@ -9,17 +10,6 @@ namespace omnitide::daemon {
 namespace v1 = node::v1;
 
 namespace {
-
-const char* word(model::MetricType type) {
-  switch (type) {
-    case model::MetricType::gauge: return "gauge";
-    case model::MetricType::counter: return "counter";
-    case model::MetricType::histogram: return "histogram";
-    case model::MetricType::summary: return "summary";
-    case model::MetricType::unknown: break;
-  }
-  return "unknown";
-}
 
 void fill(const model::SampleView& sample, v1::MetricValue& out) {
   for (std::size_t i = 0; i < sample.labels.size(); ++i) {
@@ -45,7 +35,7 @@ void fill(std::span<const model::SampleBatch* const> batches, v1::MetricFamilyLi
   for (const metrics::Family& family : all.families) {
     v1::MetricFamily& added = *out.add_items();
     added.set_name(std::string(family.descriptor->name));
-    added.set_type(word(family.descriptor->type));
+    added.set_type(std::string(model::type_name(family.descriptor->type, "unknown")));
     added.set_unit(std::string(family.descriptor->unit));
     added.set_help(valid_utf8(family.descriptor->help));
     for (const model::SampleView* sample : family.samples)

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "agent/metrics/families.hpp"
+#include "agent/model/metric_type.hpp"
 
 namespace omnitide::metrics {
 
@@ -13,17 +14,6 @@ using model::MetricType;
 using model::SampleView;
 
 constexpr std::string_view kTotal = "_total";
-
-std::string_view word(MetricType type, TextFormat format) {
-  switch (type) {
-    case MetricType::gauge: return "gauge";
-    case MetricType::counter: return "counter";
-    case MetricType::histogram: return "histogram";
-    case MetricType::summary: return "summary";
-    case MetricType::unknown: break;
-  }
-  return format == TextFormat::openmetrics ? "unknown" : "untyped";
-}
 
 // A label that the format itself adds: the bound of a bucket, or a quantile.
 struct Bound {
@@ -66,7 +56,7 @@ void Writer::head(const MetricDescriptor& family, std::string_view name, MetricT
   out_.append("# TYPE ");
   out_.append(name);
   out_.append(' ');
-  out_.append(word(type, format_));
+  out_.append(model::type_name(type, format_ == TextFormat::openmetrics ? "unknown" : "untyped"));
   out_.append('\n');
   const std::string_view unit = family.unit;
   const bool ends_in_unit = !unit.empty() && name.size() > unit.size() + 1 && name.ends_with(unit) &&

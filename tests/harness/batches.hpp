@@ -6,26 +6,16 @@
 #include <vector>
 
 #include "agent/model/collector.hpp"
+#include "agent/model/metric_type.hpp"
 #include "tests/harness/exposition.hpp"
 
 namespace omnitide::test {
-
-inline std::string type_word(model::MetricType type) {
-  switch (type) {
-    case model::MetricType::gauge: return "gauge";
-    case model::MetricType::counter: return "counter";
-    case model::MetricType::histogram: return "histogram";
-    case model::MetricType::summary: return "summary";
-    case model::MetricType::unknown: break;
-  }
-  return "untyped";
-}
 
 inline void add_batch(const model::SampleBatch& batch, Scrape& out) {
   for (const model::SampleView& row : batch.views()) {
     const std::string name(row.descriptor->name);
     ScrapedFamily& family = out[name];
-    const std::string type = type_word(row.descriptor->type);
+    const std::string type(model::type_name(row.descriptor->type, "untyped"));
     if (!family.type.empty() && family.type != type) throw std::runtime_error("two types of one family: " + name);
     family.type = type;
     std::string labels = "{";
