@@ -5,6 +5,7 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 namespace omnitide {
@@ -19,6 +20,12 @@ constexpr std::size_t kAlign = 4;
 constexpr std::size_t aligned(std::size_t size) { return (size + kAlign - 1) & ~(kAlign - 1); }
 
 }  // namespace
+
+std::string_view operstate_name(std::uint8_t state) {
+  constexpr std::array<std::string_view, 7> kNames{"unknown", "notpresent", "down", "lowerlayerdown",
+                                                   "testing", "dormant",    "up"};
+  return state < kNames.size() ? kNames.at(state) : "unknown";
+}
 
 std::optional<NetlinkAttribute> NetlinkAttributes::next() {
   const auto header = netlink_value<nlattr>(rest_);

@@ -70,6 +70,9 @@ template <class T>
   return {reinterpret_cast<const char*>(&value), sizeof(T)};
 }
 
+// RFC 2863 operational state (IFLA_OPERSTATE) in the words of sysfs (net/core/net-sysfs.c).
+[[nodiscard]] std::string_view operstate_name(std::uint8_t state);
+
 class NetlinkSocket {
  public:
   // `groups` is a mask of multicast groups; the socket is non-blocking when there are any.

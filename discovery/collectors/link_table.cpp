@@ -19,13 +19,6 @@ constexpr std::size_t kMaxLinks = 16384;
 // Of include/uapi/linux/if_link.h, newer than the oldest headers that this is built with.
 constexpr std::uint16_t kAllMulti = 61;  // IFLA_ALLMULTI, since Linux 6.0
 
-std::string_view operstate_name(std::uint8_t state) {
-  // RFC 2863 in the words of net/core/net-sysfs.c.
-  constexpr std::array<std::string_view, 7> kNames{"unknown", "notpresent", "down", "lowerlayerdown",
-                                                   "testing", "dormant",    "up"};
-  return state < kNames.size() ? kNames.at(state) : "unknown";
-}
-
 void set_address(std::string& out, std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out.clear();

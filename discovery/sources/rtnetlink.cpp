@@ -20,8 +20,6 @@ namespace omnitide::discovery {
 namespace {
 
 constexpr std::size_t kMaxLinks = 4096, kMaxAddresses = 16384;
-constexpr std::array<std::string_view, 7> kStates{"unknown", "notpresent", "down", "lowerlayerdown",
-                                                  "testing", "dormant",    "up"};
 // Without what a driver or the carrier changes by itself.
 constexpr std::array<std::pair<unsigned, std::string_view>, 5> kFlags{{{IFF_BROADCAST, "broadcast"},
                                                                        {IFF_MULTICAST, "multicast"},
@@ -76,7 +74,7 @@ void parse_link_attribute(const NetlinkAttribute& attribute, Link& link) {
     case IFLA_MASTER: link.master = number(); break;
     case IFLA_NUM_RX_QUEUES: link.rx_queues = number(); break;
     case IFLA_NUM_TX_QUEUES: link.tx_queues = number(); break;
-    case IFLA_OPERSTATE: link.state = byte() < kStates.size() ? kStates[byte()] : "unknown"; break;
+    case IFLA_OPERSTATE: link.state = operstate_name(byte()); break;
     case IFLA_CARRIER: link.carrier = byte() != 0; break;
     case IFLA_LINKINFO: parse_link_info(attribute.payload, link); break;
     case IFLA_XDP: parse_xdp(attribute.payload, link); break;
