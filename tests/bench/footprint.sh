@@ -12,7 +12,7 @@ agent=0
 registry=0
 finish() {
   for pid in "$agent" "$registry"; do
-    if ((pid)); then kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; fi
+    if ((pid)); then end_process "$pid"; fi
   done
   rm -rf "$scratch"
 }

@@ -22,6 +22,12 @@ elapsed_us() {
   printf '%s\n' "$((${EPOCHREALTIME/./} - begin))"
 }
 
+# Ends a process of this script by its id; how it ended is nobody's business.
+end_process() {
+  kill -TERM "$1" 2>/dev/null || return 0
+  wait "$1" 2>/dev/null || true
+}
+
 # The median of the numbers on stdin.
 median() { sort -n | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 div() { awk -v a="$1" -v b="$2" -v form="${3:-%.2f}" 'BEGIN { printf form, a / b }'; }

@@ -15,7 +15,7 @@ whole=0
 peer=0
 finish() {
   for pid in "$agent" "$whole" "$peer"; do
-    if ((pid)); then kill -TERM "$pid" 2>/dev/null && { wait "$pid" 2>/dev/null || true; }; fi
+    if ((pid)); then end_process "$pid"; fi
   done
   umount "$scratch/bpf" 2>/dev/null || true
   rm -rf "$scratch"

@@ -10,7 +10,7 @@ rounds=11
 scratch="$(mktemp -d)"
 pid=0
 finish() {
-  if ((pid)); then kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; fi
+  if ((pid)); then end_process "$pid"; fi
   rm -rf "$scratch"
 }
 trap finish EXIT

@@ -2,11 +2,12 @@
 # One agent with its endpoint on a free port, for the tests of what reads it. Everything lies under $work; processes end
 # by the id that started them.
 set -u
+# shellcheck source=tests/integration/checks.bash
+. "$(dirname "${BASH_SOURCE[0]}")/checks.bash"
 
 agent=$OMNITIDE_PROGRAMS/omnitide-agent
 work=$(mktemp -d /tmp/omnitide-metrics-test-XXXXXX)
 pids=()
-passed=0 failed=0
 
 finish() {
   for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
@@ -14,23 +15,8 @@ finish() {
 }
 trap finish EXIT
 
-ok() { passed=$((passed + 1)); echo "ok      $1"; }
-not_ok() { failed=$((failed + 1)); echo "FAILED  $1${2:+: $2}"; }
-check() { # NAME COMMAND...: the command succeeds
-  local name=$1
-  shift
-  if "$@"; then ok "$name"; else not_ok "$name" "$*"; fi
-}
 empty() { # NAME TEXT: nothing was found
   if [ -z "$2" ]; then ok "$1"; else not_ok "$1" "$2"; fi
-}
-within() { # SECONDS COMMAND...: the command succeeds in time
-  local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
-  shift
-  until "$@"; do
-    [ "${EPOCHREALTIME/./}" -ge "$deadline" ] && return 1
-    sleep 0.1
-  done
 }
 need() { # PROGRAM...: a test that cannot run is a failure
   local program

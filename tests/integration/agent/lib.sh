@@ -2,6 +2,8 @@
 # Real agents against a real registry, for agent_test.sh. Everything lies under $work; processes end by the id that
 # started them.
 set -u
+# shellcheck source=tests/integration/checks.bash
+. "$(dirname "${BASH_SOURCE[0]}")/../checks.bash"
 
 agent=$OMNITIDE_PROGRAMS/omnitide-agent
 registry=$OMNITIDE_PROGRAMS/omnitide-registry
@@ -9,7 +11,6 @@ work=$(mktemp -d /tmp/omnitide-agent-test-XXXXXX)
 registry_pid=
 agent_pids=()
 veth=omt$$v # beside others of this machine
-passed=0 failed=0
 
 finish() {
   for pid in "${agent_pids[@]}" $registry_pid; do kill -9 "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
@@ -18,24 +19,6 @@ finish() {
   rm -rf "$work"
 }
 trap finish EXIT
-
-ok() { passed=$((passed + 1)); echo "ok      $1"; }
-not_ok() { failed=$((failed + 1)); echo "FAILED  $1: $2"; }
-# check NAME COMMAND...: the command succeeds.
-check() {
-  local name=$1
-  shift
-  if "$@"; then ok "$name"; else not_ok "$name" "$*"; fi
-}
-# within SECONDS COMMAND...: the command succeeds in time.
-within() {
-  local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
-  shift
-  until "$@"; do
-    [ "${EPOCHREALTIME/./}" -ge "$deadline" ] && return 1
-    sleep 0.1
-  done
-}
 
 # start_registry [FLAG...]: on a free port the first time, on the same one afterwards.
 start_registry() {
