@@ -71,3 +71,6 @@ add_library(omnitide::crypt ALIAS omnitide_crypt)
 
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 add_library(omnitide::systemd ALIAS PkgConfig::SYSTEMD)
+
+pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)
+add_library(omnitide::mosquitto ALIAS PkgConfig::MOSQUITTO)
