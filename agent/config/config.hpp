@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/base/log.hpp"
+#include "agent/config/telemetry_config.hpp"
 #include "agent/model/collector_settings.hpp"
 
 namespace omnitide::config {
@@ -110,6 +111,7 @@ struct Config {
   HttpConfig http;
   MetricsConfig metrics;
   PolicyConfig policy;
+  TelemetryConfig telemetry;
   RegistryConfig registry;
   LogConfig log;
   std::vector<std::string> files;  // what was read, in order

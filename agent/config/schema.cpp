@@ -8,6 +8,7 @@
 #include "agent/base/clock.hpp"
 #include "agent/base/text.hpp"
 #include "agent/config/render.hpp"
+#include "agent/config/telemetry_values.hpp"
 
 namespace omnitide::config {
 
@@ -17,7 +18,7 @@ struct Section {
   std::string_view name, help;
 };
 
-constexpr std::array<Section, 9> kSections{{
+constexpr std::array<Section, 10> kSections{{
     {"node", "Who this node is."},
     {"paths", "Where the agent keeps its files."},
     {"registration", "Joining and reporting to a control plane."},
@@ -25,6 +26,7 @@ constexpr std::array<Section, 9> kSections{{
     {"http", "The HTTP server for health and metrics."},
     {"metrics", "What the agent measures."},
     {"policy", "Network policy, enforced with eBPF: docs/policy.md."},
+    {"telemetry", "What the node knows, over MQTT: docs/telemetry.md."},
     {"registry", "The reference registry, embedded."},
     {"log", "What is logged, and how."},
 }};
@@ -114,6 +116,8 @@ void check_together(const Config& config, Problems& problems) {
                                     config.policy.limits.total_rules),
                         "give a number that is not above the total"});
   }
+  const bool registers = !config.registration.endpoint.empty() || config.registry.embedded;
+  check_telemetry(config.telemetry, registers, problems);
   if (config.registry.embedded && config.http.enabled && config.registry.listen == config.http.listen &&
       !config.http.listen.ends_with(":0")) {
     problems.push_back({0, "registry.listen", fmt::format("{} is http.listen too", config.registry.listen),
