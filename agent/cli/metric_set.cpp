@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "agent/base/glob.hpp"
 #include "agent/base/text.hpp"
 #include "agent/cli/session.hpp"
 #include "omnitide/node/v1/metrics.pb.h"
@@ -26,28 +27,6 @@ MetricValue value_from(const v1::MetricValue& in) {
   for (const v1::MetricPoint& point : in.points())
     out.points.emplace_back(point.at(), point.value());
   return out;
-}
-
-// Glob with * and ?; each star goes back at most to the last one, so that time is bounded by the product of lengths.
-bool glob(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t]) && pattern[p] != '*') {
-      ++p;
-      ++t;
-    } else if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      mark = t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*')
-    ++p;
-  return p == pattern.size();
 }
 
 std::string scaled(double value, double unit, const std::vector<std::string_view>& names) {
@@ -78,7 +57,7 @@ Result<MetricSet> ask_metrics(const Session& session) {
 
 bool matches(std::string_view pattern, std::string_view name) {
   if (pattern.find_first_of("*?") == std::string_view::npos) return name.find(pattern) != std::string_view::npos;
-  return glob(pattern, name);
+  return glob_matches(pattern, name);
 }
 
 std::optional<double> quantile(const MetricValue& histogram, double q) {
