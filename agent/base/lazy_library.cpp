@@ -26,7 +26,7 @@ Error dl_failure() {
 [[noreturn]] void end_process(const Error& error) {
   std::fprintf(stderr, "error: %s\n", error.text().c_str());
   std::fflush(nullptr);
-  ::_exit(exit_code(error.code));
+  ::_exit(1);
 }
 
 void fill(const LazyTable& table) {

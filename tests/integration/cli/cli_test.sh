@@ -36,6 +36,12 @@ registry() { "$agent" registry "$@" "${here[@]}"; }
 
 expect "no agent: status exits with 3 and a hint" 3 '^hint: is it running' "$agent" status "${here[@]}"
 expect "no agent: log-level exits with 3" 3 'no agent answers' "$agent" log-level http debug "${here[@]}"
+# Loading OpenSSL takes as long as discover itself; x86-64 programs have it loaded when they call it.
+maps_openssl() { LD_DEBUG=files "$agent" "$@" 2>&1 >/dev/null </dev/null | grep -c 'libcrypto.*generating link map'; }
+if [[ "$(uname -m)" == x86_64 ]]; then
+  expect "discover and version load no OpenSSL" 1 '^0$' maps_openssl discover "${here[@]}"
+  expect "a digest of the facts loads it" 0 '^1$' maps_openssl discover -o json "${here[@]}"
+fi
 expect "no agent: discover works" 0 '^CPU ' "$agent" discover "${here[@]}"
 expect "no agent: support works" 0 'written' "$agent" support -o "$scratch/dead.tar.gz" "${here[@]}"
 printf 'http:\n  listn: 1\n  enabled: yes\n' >"$scratch/bad.yaml"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -27,7 +28,7 @@ bool mapped(const std::string& library) {
 
 #ifdef OMNITIDE_LAZY
 TEST_CASE("a library is loaded by the first call, on whichever thread, and gets its arguments") {
-  REQUIRE_FALSE(mapped("libmosquitto.so.1"));
+  REQUIRE_FALSE(mapped("libmosquitto.so"));
   std::array<std::array<int, 3>, 4> versions{};
   std::vector<std::thread> threads;
   for (auto& version : versions) {
@@ -35,7 +36,7 @@ TEST_CASE("a library is loaded by the first call, on whichever thread, and gets 
   }
   for (std::thread& thread : threads)
     thread.join();
-  CHECK(mapped("libmosquitto.so.1"));
+  CHECK(mapped("libmosquitto.so"));
   for (const auto& version : versions) {
     CHECK(version[0] * 1'000'000 + version[1] * 1'000 + version[2] == mosquitto_lib_version(nullptr, nullptr, nullptr));
     CHECK(version[0] >= 2);
@@ -53,7 +54,8 @@ TEST_CASE("the pointers to a library's functions cannot be changed once they are
   auto* slot = reinterpret_cast<void* volatile*>(const_cast<unsigned char*>(code + 10 + offset));
   const pid_t child = ::fork();
   if (child == 0) {
-    *slot = nullptr;  // SIGSEGV
+    ::signal(SIGSEGV, SIG_DFL);  // not Catch2's
+    *slot = nullptr;
     ::_exit(0);
   }
   int status = 0;
