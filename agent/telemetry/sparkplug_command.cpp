@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kMostHosts = 8;
 constexpr std::size_t kLongestSetting = 256;
-constexpr std::chrono::milliseconds kShortestInterval{1'000}, kLongestInterval{std::chrono::hours{24}};
+constexpr std::chrono::milliseconds kShortestInterval{1'000}, kLongestInterval{std::chrono::hours{1}};
 
 // Why a setting may not have this value; empty: it may.
 std::string fault_of(const ControlMetric& control, const std::string& value) {
@@ -25,7 +25,7 @@ std::string fault_of(const ControlMetric& control, const std::string& value) {
   if (control.command == "interval") {
     const std::optional<std::chrono::milliseconds> interval = parse_duration(value);
     if (!interval || *interval < kShortestInterval || *interval > kLongestInterval)
-      return "is no duration between 1s and 24h, such as \"10s\"";
+      return "is no duration between 1s and 1h, such as \"10s\"";
   }
   if (control.command == "deadband") {
     const Result<std::vector<DeadBand>> bands = parse_dead_band_list(value);

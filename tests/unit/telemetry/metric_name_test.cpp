@@ -55,3 +55,15 @@ TEST_CASE("texts are cut at a whole character") {
   CHECK(bounded_text("\xf0\x9f\x98\x80x", 3).empty());
   CHECK(bounded_text("\xff", 5) == "\xef\xbf\xbd");
 }
+
+TEST_CASE("names: upper and lower case are kept and told apart") {
+  CHECK(name_of<1>("Family", {{{"Label", "Value"}}}) == "Family/Label=Value");
+  CHECK(device_id("disk", "SDA") != device_id("disk", "sda"));
+}
+
+TEST_CASE("options: ids that the specification forbids are told apart") {
+  for (const std::string_view good : {"omnitide", "n-abcdefghijklmnopqrstuvwxyz", "Halle 7", "gr\xc3\xbcn"})
+    CHECK(is_sparkplug_id(good));
+  for (const std::string_view bad : {"", "a/b", "a+b", "#", "a\nb", "\xc3", "\x80"})
+    CHECK_FALSE(is_sparkplug_id(bad));
+}
