@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <unordered_map>
 #include <utility>
 
 #include "agent/base/text.hpp"
-#include "agent/telemetry/sparkplug_payload.hpp"
 
 namespace omnitide::telemetry {
 
@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t kBdSeqs = 256;
 constexpr std::size_t kLongestBroker = 256;
 constexpr std::size_t kMostGroups = 4'096;          // devices that are there or were a while ago
-constexpr std::size_t kMessageBytes = 32'768;       // a data message that has more is closed
 constexpr std::uint8_t kDisconnectWithWill = 0x04;  // MQTT 5; the specification wants it for every DISCONNECT
 
 // A clock that went back counts as time that has passed: what waits must not wait for years.
@@ -104,21 +103,46 @@ void SparkplugSession::stop(WallTime now) {
     disconnected();
 }
 
-void SparkplugSession::set_metrics(std::vector<Known> metrics, WallTime now) {
-  for (auto& [device, group] : groups_)
+// Sorts the metrics to their devices, each name once.
+void SparkplugSession::take_metrics(std::vector<Known> metrics) {
+  for (auto& [device, group] : groups_) {
     group.metrics.clear();
+    group.stand_ins.clear();
+  }
   for (Known& known : metrics) {
     auto at = groups_.find(known.metric.device);
     if (at == groups_.end() && groups_.size() < kMostGroups) at = groups_.try_emplace(known.metric.device).first;
     if (at != groups_.end()) at->second.metrics.push_back(std::move(known));
   }
+  for (auto& [device, group] : groups_)
+    settle(group);
+}
+
+void SparkplugSession::settle(Group& group) {
+  std::unordered_map<std::string_view, const Known*> names;
+  std::vector<Known> once;
+  once.reserve(group.metrics.size());  // so that names stay in place
+  for (Known& known : group.metrics) {
+    const auto first = names.find(known.metric.name);
+    if (first == names.end()) {
+      once.push_back(std::move(known));
+      names.emplace(once.back().metric.name, &once.back());
+    } else if (known.alias != first->second->alias) {
+      group.stand_ins.emplace(known.alias, Group::StandIn{first->second->alias, first->second->metric.type});
+    }
+  }
+  group.metrics = std::move(once);
+  group.known.clear();
+  std::ranges::transform(group.metrics, std::back_inserter(group.known), &Known::alias);
+  std::ranges::sort(group.known);
+}
+
+void SparkplugSession::set_metrics(std::vector<Known> metrics, WallTime now) {
+  take_metrics(std::move(metrics));
   have_metrics_ = true;
   metrics_at_ = now;
   for (auto at = groups_.begin(); at != groups_.end();) {
     Group& group = at->second;
-    group.known.clear();
-    std::ranges::transform(group.metrics, std::back_inserter(group.known), &Known::alias);
-    std::ranges::sort(group.known);
     const bool gone = group.metrics.empty() && !at->first.empty();
     if (gone && group.alive && phase_ == Phase::online) device_death(at->first, group, now);
     // A device that was just here keeps its place, so that one that comes and goes is not born each time.
@@ -191,56 +215,6 @@ std::optional<WallTime> SparkplugSession::next_tick() const {
   for (const auto& [device, group] : groups_) {
     const bool waits = device.empty() ? group.known != group.born : group.changed();
     if (waits && group.born_at) at(*group.born_at + options_.rebirth_interval);
-  }
-  return out;
-}
-
-bool SparkplugSession::born(std::uint64_t alias) const {
-  return std::ranges::any_of(
-      groups_, [alias](const auto& group) { return std::ranges::binary_search(group.second.born, alias); });
-}
-
-std::vector<SparkplugMessage> SparkplugSession::data(std::span<const Report> reports, bool historical, WallTime now) {
-  struct Open {
-    const std::string* device;
-    PayloadWriter payload;
-    bool empty = true;
-  };
-  std::vector<Open> open;  // in the order in which they are sent
-  std::map<std::string_view, std::size_t> last;
-  if (phase_ != Phase::online) return {};
-  for (const Report& report : reports) {
-    const auto group = groups_.find(report.device);
-    if (group == groups_.end() || !group->second.alive) {
-      counts_.unknown_aliases += report.values.size();
-      continue;
-    }
-    const auto [at, fresh] = last.try_emplace(report.device, open.size());
-    if (fresh || open[at->second].payload.size() >= kMessageBytes) {
-      at->second = open.size();
-      open.push_back({&group->first, PayloadWriter(now)});
-    }
-    for (const ReportedValue& value : report.values) {
-      if (!std::ranges::binary_search(group->second.born, value.alias)) {
-        ++counts_.unknown_aliases;
-        continue;
-      }
-      Open& message = open[at->second];
-      message.empty = false;
-      message.payload.add({.name = {},
-                           .alias = value.alias,
-                           .time = report.time,
-                           .type = {},
-                           .historical = historical || report.time < group->second.values_at,
-                           .value = &value.value,
-                           .unit = {}});
-    }
-  }
-  std::vector<SparkplugMessage> out;
-  for (Open& message : open) {
-    if (message.empty) continue;
-    out.push_back({topic(message.device->empty() ? "NDATA" : "DDATA", *message.device),
-                   std::move(message.payload).finish(next_seq())});
   }
   return out;
 }

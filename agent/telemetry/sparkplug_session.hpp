@@ -107,6 +107,8 @@ class SparkplugSession {
   // The whole set of metrics with their present values, by device, each with its alias. A change of the set, or of a
   // device, leads to births and deaths; values alone lead to nothing (they come by data()).
   using Known = KnownMetric;
+  // A name twice with two aliases, since its type changed: the first is born, and data() turns numbers under the other
+  // alias into its type.
   void set_metrics(std::vector<Known> metrics, WallTime now);
   // The present value of what a host may write, "interval" or "deadband", to be shown.
   void setting(std::string_view command, std::string value, WallTime now);
@@ -114,7 +116,7 @@ class SparkplugSession {
   // order. Historical ones carry is_historical; so do those that are older than the values of the last birth. Aliases
   // outside the last birth are left out and counted.
   [[nodiscard]] std::vector<SparkplugMessage> data(std::span<const Report> reports, bool historical, WallTime now);
-  [[nodiscard]] bool born(std::uint64_t alias) const;  // is in the last birth, so that data() takes it
+  [[nodiscard]] bool born(std::uint64_t alias) const;  // data() takes it: it, or its name, is in the last birth
   void rebirth(WallTime now);                          // as if a host had asked
   void stop(WallTime now);                             // DDEATH, NDEATH and a disconnect
 
@@ -132,9 +134,15 @@ class SparkplugSession {
     std::vector<Known> metrics;        // as they shall be
     std::vector<std::uint64_t> known;  // their aliases, sorted
     std::vector<std::uint64_t> born;   // aliases of the last birth, sorted
-    bool alive = false;                // that birth holds
-    std::optional<WallTime> born_at;   // last birth, also before a death
-    WallTime values_at{};              // of the values of that birth
+    // Aliases of a name that another one has in the set, by another type: what came under them goes out under that one.
+    struct StandIn {
+      std::uint64_t alias = 0;
+      DataType type = DataType::double_;
+    };
+    std::map<std::uint64_t, StandIn> stand_ins;
+    bool alive = false;               // that birth holds
+    std::optional<WallTime> born_at;  // last birth, also before a death
+    WallTime values_at{};             // of the values of that birth
     [[nodiscard]] bool changed() const { return !metrics.empty() && (!alive || known != born); }
   };
 
@@ -156,6 +164,10 @@ class SparkplugSession {
   void refuse(std::string_view name, std::string why);
   [[nodiscard]] bool allowed(const ControlMetric& control) const;
   // sparkplug_session.cpp
+  void take_metrics(std::vector<Known> metrics);
+  void settle(Group& group);
+  [[nodiscard]] static const ReportedValue& stand_in(const Group& group, const ReportedValue& told,
+                                                     ReportedValue& changed);
   void proceed(WallTime now);
   void leave(WallTime now, bool next);
   void run_due(WallTime now);

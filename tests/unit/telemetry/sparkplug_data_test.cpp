@@ -136,6 +136,23 @@ TEST_CASE("history: a metric that is no longer measured is born null and may sti
   CHECK(edge.problems().empty());
 }
 
+TEST_CASE("history: of a metric whose type changed goes out under its present alias, as the present type") {
+  SparkplugEdge edge({});
+  KnownMetric old{17, {"", "joules", DataType::uint64, MetricValue{}, ""}};
+  edge.metrics({known(16, "", "joules", 1.5), old, known(16, "", "joules", 1.5)});  // and one that is there twice
+  edge.connect();
+  CHECK(edge.problems().empty());
+  CHECK(edge.host.find("", "joules")->alias == 16U);
+  CHECK(edge.session.born(17));
+  edge.data({{"", edge.now - 1h, {{17, DataType::uint64, std::uint64_t{3}}, {17, DataType::uint64, MetricValue{}}}}},
+            true);
+  REQUIRE(edge.host.find("", "joules")->historical == 2);
+  CHECK(edge.host.values().end()[-2].value == test::SparkplugFollower::Value{3.0});
+  CHECK(edge.host.values().back().value == test::SparkplugFollower::Value{});
+  CHECK(edge.problems().empty());
+  CHECK(edge.session.counts().unknown_aliases == 0);
+}
+
 TEST_CASE("order: a live report that is older than the birth's values becomes history") {
   Born edge;
   const Report waiting = report("", edge.now, 16, 2);
