@@ -45,7 +45,8 @@ struct MqttOptions {
   MqttTls tls;
   std::optional<MqttMessage> will;
   std::chrono::seconds keep_alive{60};
-  std::chrono::milliseconds connect_timeout{20'000};  // name look-up, TCP, TLS and CONNACK together
+  std::chrono::milliseconds connect_timeout{20'000};  // name look-up, TCP, TLS and CONNACK together; also of SUBACK
+  std::chrono::milliseconds answer_timeout{30'000};   // a broker that leaves a publish without its answer is given up
   std::size_t max_in_flight = 100;                    // publishes and fences that are not answered yet
   std::size_t max_buffered = std::size_t{1} << 20U;   // bytes handed over that the socket has not taken
   std::size_t max_message = std::size_t{1} << 20U;    // a larger one that comes in ends the connection
@@ -80,7 +81,8 @@ class MqttConnection {
   [[nodiscard]] boost::asio::awaitable<Result<>> connect();
   // Until SUBACK. A refused filter is permission_denied.
   [[nodiscard]] boost::asio::awaitable<Result<>> subscribe(std::vector<std::string> filters, std::uint8_t qos);
-  // resource_exhausted: the window or the buffer is full and nothing was taken; wait for on_writable.
+  // resource_exhausted: the window or the buffer is full and nothing was taken; wait for on_writable. invalid_argument:
+  // this one can never go, its topic is none or it is larger than the broker takes.
   [[nodiscard]] Result<MqttNumber> publish(std::string_view topic, std::string_view payload, std::uint8_t qos,
                                            bool retain);
   // Asks for an answer behind everything published so far, by a repeated SUBSCRIBE of the first filter: QoS 0 by itself
@@ -100,7 +102,7 @@ class MqttConnection {
   std::shared_ptr<Impl> impl_;
 };
 
-// Version of the library, and whether it was built with what options need: for `doctor`.
-[[nodiscard]] std::string mqtt_library();
+// Name and version of the library, and whether it has TLS: for `doctor`. unimplemented: it cannot be loaded.
+[[nodiscard]] Result<std::string> mqtt_library();
 
 }  // namespace omnitide::io
