@@ -28,7 +28,9 @@ struct SpoolLimits {
   std::chrono::milliseconds age{std::chrono::hours{24 * 30}};  // older records are evicted; 0: no limit
   std::uint64_t segment_bytes = std::uint64_t{1} << 20U;
   std::size_t record_bytes = std::size_t{1} << 20U;  // a larger record is refused
-  std::uint32_t records_per_second = 0;              // appended, all streams together; 0: no limit
+  // Records that the disk has not taken. The streams below conditions have three quarters of it.
+  std::size_t memory_bytes = std::size_t{256} << 10U;
+  std::uint32_t records_per_second = 0;  // appended, all streams together; 0: no limit
   Eviction eviction = Eviction::priority;
 };
 
@@ -60,6 +62,8 @@ class Spool {
   // Recovers what is in `folder` (made when missing): a torn end is cut off, a damaged record is counted as corrupt and
   // the others stay. already_exists when another process has it.
   [[nodiscard]] static Result<std::unique_ptr<Spool>> open(const std::string& folder, SpoolLimits limits, WallTime now);
+  // What is in the folder, without the lock and without a change to it; also while another process has it.
+  [[nodiscard]] static Result<SpoolStatus> inspect(const std::string& folder);
   ~Spool();
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
