@@ -11,6 +11,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/base/error.hpp"
@@ -55,7 +57,8 @@ struct PublisherStatus {
   SparkplugCounts sparkplug_counts;
   std::uint64_t metrics = 0, devices = 0;                                                     // in the last birth
   std::array<std::uint64_t, kStreams> published{}, confirmed{}, republished{}, historical{};  // records since the start
-  std::uint64_t connects = 0, bytes_out = 0;
+  std::uint64_t connects = 0, bytes_out = 0;                                                  // topics and payloads
+  std::uint64_t backing_off = 0;  // records that a broker refused for now: they stay, and are tried again
   SpoolStatus spool;
 };
 
@@ -65,7 +68,8 @@ class Publisher {
   struct Handlers {
     std::function<void()> on_change;                                      // the link or the phase changed
     std::function<void(std::string name, std::string value)> on_command;  // allowed by SparkplugOptions::commands
-    std::function<void(std::string topic, std::size_t bytes)> on_sent;    // for `telemetry tail`; may be empty
+    // Each message handed to the broker, for `telemetry tail`; may be empty.
+    std::function<void(std::string_view topic, std::string_view payload)> on_sent;
   };
   Publisher(boost::asio::io_context& context, io::WorkerPool& pool, PublisherOptions options, Handlers handlers);
   ~Publisher();
@@ -81,6 +85,8 @@ class Publisher {
   // Everything that Sparkplug shall show now. What changed enough becomes records of Stream::sparkplug.
   void metrics(std::vector<NamedMetric> all, WallTime time);
   void rebirth();  // as if the host had asked
+  // The present value of what a host may write ("interval", "deadband"), to be shown in births.
+  void setting(std::string_view command, std::string value);
   void set_dead_bands(std::vector<std::pair<std::string, std::string>> dead_bands);
   [[nodiscard]] PublisherStatus status() const;
 

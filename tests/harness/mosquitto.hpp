@@ -66,11 +66,10 @@ class Mosquitto {
 // "TOPIC QOS RETAIN HEX".
 class Subscriber {
  public:
-  Subscriber(const std::string& folder, std::uint16_t port, const std::string& filter = "#")
-      : path_(folder + "/subscriber.txt"),
-        process_({"mosquitto_sub", "-h", "127.0.0.1", "-p", std::to_string(port), "-q", "1", "-t", filter, "-t",
-                  "omnitide-test/ready", "-F", "%t %q %r %x"},
-                 path_) {
+  // `session`: a client id whose session the broker keeps while the reader or itself is away.
+  Subscriber(const std::string& folder, std::uint16_t port, const std::string& filter = "#",
+             const std::string& session = {})
+      : path_(folder + "/subscriber.txt"), process_(words(port, filter, session), path_) {
     for (int i = 0; i < 200 && read_text(path_).find("omnitide-test/ready") == std::string::npos; ++i) {
       (void)answer_of(
           {"mosquitto_pub", "-h", "127.0.0.1", "-p", std::to_string(port), "-t", "omnitide-test/ready", "-m", "1"},
@@ -85,6 +84,13 @@ class Subscriber {
   [[nodiscard]] std::string text() const { return read_text(path_); }
 
  private:
+  static std::vector<std::string> words(std::uint16_t port, const std::string& filter, const std::string& session) {
+    std::vector<std::string> out{
+        "mosquitto_sub", "-h", "127.0.0.1",           "-p", std::to_string(port), "-q", "1", "-t",
+        filter,          "-t", "omnitide-test/ready", "-F", "%t %q %r %x"};
+    if (!session.empty()) out.insert(out.end(), {"-c", "-i", session});
+    return out;
+  }
   std::string path_;
   Process process_;
 };

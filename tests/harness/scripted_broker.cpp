@@ -180,7 +180,8 @@ void ScriptedBroker::handle(Client& client, const wire::Packet& packet) {
       return;
     case 14: {
       const auto reason = packet.body.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(packet.body[0]);
-      seen_.disconnects.push_back({.connection = client.number, .reason = reason});
+      seen_.disconnects.push_back(
+          {.connection = client.number, .reason = reason, .after_publishes = seen_.publish_count});
       return end(client, false);
     }
     default: return;  // PUBACK of what we published
@@ -244,7 +245,7 @@ void ScriptedBroker::on_subscribe(Client& client, std::string_view body) {
   wire::Reader reader(body);
   const std::uint16_t id = reader.u16();
   if (client.version == 5) (void)wire::properties(reader);
-  SeenSubscribe seen{.connection = client.number, .filters = {}, .options = 0};
+  SeenSubscribe seen{.connection = client.number, .filters = {}, .options = 0, .after_publishes = seen_.publish_count};
   std::string answer = wire::u16(id);
   if (client.version == 5) answer += '\0';
   while (!reader.empty()) {

@@ -42,11 +42,13 @@ struct SeenPublish {
 struct SeenSubscribe {
   std::size_t connection = 0;
   std::vector<std::string> filters;
-  std::uint8_t options = 0;  // of the first
+  std::uint8_t options = 0;         // of the first
+  std::size_t after_publishes = 0;  // that had come before
 };
 struct SeenDisconnect {
   std::size_t connection = 0;
   std::uint8_t reason = 0;
+  std::size_t after_publishes = 0;
 };
 struct SeenByBroker {
   std::vector<SeenConnect> connects;
