@@ -30,15 +30,19 @@ model::NodeFacts machine() {
   facts.cpu.model = "CPU";
   facts.cpu.threads = 8;
   facts.memory.total_bytes = 16'000'000'000;
-  for (const auto& [name, kind] : {std::pair{"nvme0n1", "disk"}, {"nvme0n1p1", "partition"}, {"loop0", "loop"}}) {
+  for (const auto& [name, kind] :
+       {std::pair{"nvme0n1", "disk"}, {"nvme0n1p1", "partition"}, {"loop0", "loop"}, {"nbd0", "disk"}}) {
     model::BlockDevice& disk = facts.storage.devices.emplace_back();
     disk.name = name;
     disk.kind = kind;
     disk.model = "Fast";
     disk.nvme.emplace().firmware = "FW1";
   }
-  for (const auto& [name, kind] :
-       {std::pair{"eth0", "physical"}, {"lo", "loopback"}, {"veth1", "veth"}, {"docker0", "bridge"}}) {
+  for (const auto& [name, kind] : {std::pair{"eth0", "physical"},
+                                   {"lo", "loopback"},
+                                   {"veth1", "veth"},
+                                   {"docker0", "bridge"},
+                                   {"eni1", "physical"}}) {
     model::NetworkInterface& nic = facts.network.emplace_back();
     nic.name = name;
     nic.kind = kind;
@@ -75,7 +79,8 @@ TEST_CASE("facts: disks, interfaces and GPUs that are hardware are devices") {
   CHECK(find(all, "gpu:0000:03:00.0", "Properties/Memory")->value == MetricValue{std::uint64_t{8'000'000'000}});
   for (const NamedMetric& metric : all) {
     CHECK((metric.device.empty() || is_sparkplug_id(metric.device)));
-    for (const char* const absent : {"disk:nvme0n1p1", "disk:loop0", "nic:lo", "nic:veth1", "nic:docker0"})
+    for (const char* const absent :
+         {"disk:nvme0n1p1", "disk:loop0", "nic:lo", "nic:veth1", "nic:docker0", "disk:nbd0", "nic:eni1"})
       CHECK(metric.device != absent);
   }
 }

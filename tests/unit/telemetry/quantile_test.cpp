@@ -87,5 +87,6 @@ TEST_CASE("distributions: what came since, unless a counter went back") {
   CHECK(between->count == 5);
   CHECK_FALSE(before.since(after).has_value());
   CHECK_FALSE(after.since(own({{1, 1}}, 1, 1)).has_value());
+  CHECK_FALSE(after.since(own({{1, 2}, {2, 3}}, 4, 4)).has_value());  // one bucket alone went back
   CHECK_FALSE(after.since(own({{1, 1}, {3, 3}}, 4, 4)).has_value());
 }
