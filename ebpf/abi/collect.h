@@ -23,6 +23,17 @@ struct collect_state {
   __u32 full;       /* set by programs when they find no free slot, cleared by user space when there is one */
 };
 
+/* How much of what a CPU does is measured; the part of a `cpus` row that ebpf/programs/collect/rate.h works on. */
+enum collect_limit {
+  COLLECT_EACH = 16, /* events that are measured one by one, in a tick of the kernel's clock */
+  COLLECT_OF = 16,   /* of the others, one of so many; a power of two */
+};
+struct collect_rate {
+  __u64 tick;
+  __u32 seen; /* events in it */
+  __u32 reserved;
+};
+
 /* Buckets of a histogram: bucket i counts values of at most 2^(first + i), the last one all that are larger. */
 static inline __attribute__((always_inline)) __u32 collect_bucket(__u64 value, __u32 first, __u32 buckets) {
   __u64 rest = value ? value - 1 : 0; /* so that a power of two falls below its own bound */

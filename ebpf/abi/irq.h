@@ -29,12 +29,14 @@ struct irq_key {
 struct irq_cpu {
   __u64 runs[IRQ_PROGRAMS];
   __u64 lost; /* interrupts for which `values` had no room */
-  __u64 soft_start_ns;
+  __u64 soft_start_ns; /* 0: this one is not measured, as the next */
   __u64 hard_start_ns;
+  __u32 soft_weight, hard_weight; /* events that it counts for */
+  struct collect_rate soft_rate, hard_rate;
   struct irq_row soft[IRQ_VECTORS];
 };
 
 COLLECT_SIZE(irq_key, 32);
-COLLECT_SIZE(irq_cpu, 1656);
+COLLECT_SIZE(irq_cpu, 1696);
 
 #endif

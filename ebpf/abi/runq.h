@@ -22,6 +22,7 @@ struct runq_cgroup {
 struct runq_cpu {
   __u64 runs[RUNQ_PROGRAMS];
   __u64 unplaced; /* events of cgroups for which there was no slot */
+  struct collect_rate rate;
   struct {
     __u64 cgroup;
     __u32 slot;
@@ -30,6 +31,6 @@ struct runq_cpu {
 };
 
 COLLECT_SIZE(runq_cgroup, 176);
-COLLECT_SIZE(runq_cpu, 272);
+COLLECT_SIZE(runq_cpu, 288);
 
 #endif

@@ -10,8 +10,7 @@ enum tcp_limits {
   TCP_RTT_FIRST = 4,      /* 2^4 microseconds */
   TCP_RTTS = 19,          /* up to 2^21 microseconds: 2.1 seconds, and the larger ones */
   TCP_CONNECTING = 8192,
-  TCP_LIVE_SEGMENTS = 64, /* a connection that got fewer is counted when it ends */
-  TCP_LIVE_US = 1000000,  /* and the others once in so long */
+  TCP_CONNECTIONS = 8192, /* that are looked at while they last */
 };
 enum tcp_program {
   TCP_STATE,
@@ -20,7 +19,9 @@ enum tcp_program {
   TCP_SEND_RESET,
   TCP_RECEIVE_RESET,
   TCP_DESTROY,
-  TCP_LIVE,
+  TCP_END,
+  TCP_LOOK,
+  TCP_FIND,
   TCP_PROGRAMS,
 };
 enum tcp_failure {
@@ -49,12 +50,22 @@ struct tcp_cgroup {
   __u64 rtts[TCP_RTTS];
 };
 
-/* connecting: hash, key __u64 address of the socket, value __u64 time of the first SYN.
- * seen: storage of a socket: what of its bytes is counted. */
-struct tcp_seen {
+/* connecting: hash, key __u64 address of the socket, value __u64 time of the first SYN. */
+
+/* What a connection has carried so far. */
+struct tcp_traffic {
   __u64 sent, received;
-  __u64 at_us;
+  __u64 rtt_us; /* smoothed; 0: never measured */
 };
+
+/* connections: hash, key __u64 address of the socket: those that last. Who counts of it has its state to itself. */
+struct tcp_connection {
+  __u64 state; /* a number that no other connection had, and these in its last two bits */
+  __u64 sent, received; /* what is counted of it */
+  struct tcp_traffic last; /* with TCP_ENDED: all that it carried */
+  __u64 cgroup;            /* with TCP_ENDED */
+};
+enum tcp_state { TCP_BUSY = 1, /* it is being looked at */ TCP_ENDED = 2, TCP_STATES = 3 };
 
 /* cpus: array by CPU. */
 struct tcp_cpu {
@@ -64,5 +75,6 @@ struct tcp_cpu {
 };
 
 COLLECT_SIZE(tcp_cgroup, 480);
+COLLECT_SIZE(tcp_connection, 56);
 
 #endif

@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "agent/base/fd.hpp"
 #include "agent/base/text.hpp"
 #include "ebpf/loader/capabilities.hpp"
 
@@ -23,6 +24,7 @@ namespace omnitide::collectors {
 namespace {
 
 constexpr std::size_t kLogBytes = 128U << 10U;
+constexpr int kMostReads = 64;        // of a million objects each (MAX_ITER_OBJECTS in kernel/bpf/bpf_iter.c)
 constexpr std::size_t kAdvice = 400;  // bytes of the verifier's log that go into an error
 
 int quiet(libbpf_print_level /*level*/, const char* /*format*/, va_list /*arguments*/) { return 0; }
@@ -163,6 +165,7 @@ Result<> Object::attach() {
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, state_->object.get()) {
     if (bpf_program__fd(program) < 0 || bpf_program__type(program) != BPF_PROG_TYPE_TRACING) continue;
+    if (bpf_program__expected_attach_type(program) != BPF_TRACE_RAW_TP) continue;
     if (Result<> done = state_->keep(bpf_program__attach(program), program); done.has_error()) return done;
   }
   return {};
@@ -196,6 +199,36 @@ Result<> Object::attach_to_major_faults(std::string_view program) {
     ++attached;
   }
   return attached > 0 ? Result<>() : fail(Code::failed_precondition, "no CPU gives the event of major faults");
+}
+
+Result<Iterator> Object::iterate(std::string_view program, std::string_view map) {
+  const Result<bpf_program*> found = state_->find_program(program);
+  if (found.has_error()) return found.error();
+  bpf_iter_link_info info{};
+  bpf_iter_attach_opts options{};
+  options.sz = sizeof options;
+  if (!map.empty()) {
+    const Result<int> fd = this->map(map);
+    if (fd.has_error()) return fd.error();
+    info.map.map_fd = static_cast<__u32>(*fd);
+    options.link_info = &info;
+    options.link_info_len = sizeof info;
+  }
+  bpf_link* link = bpf_program__attach_iter(*found, &options);
+  if (Result<> done = state_->keep(link, *found); done.has_error()) return done.error();
+  return Iterator(bpf_link__fd(link));
+}
+
+Result<> Iterator::run() const {
+  const UniqueFd all(bpf_iter_create(link_));
+  if (!all) return fail_errno(errno, "cannot begin to iterate");
+  char nothing = 0;
+  for (int i = 0; i < kMostReads; ++i) {
+    const ssize_t got = ::read(all.get(), &nothing, 1);
+    if (got == 0) return {};
+    if (got < 0 && errno != EAGAIN && errno != EINTR) return fail_errno(errno, "cannot iterate");
+  }
+  return fail(Code::deadline_exceeded, "an iteration found no end");
 }
 
 Result<int> Object::map(std::string_view name) const {

@@ -39,6 +39,17 @@ class MappedArray {
 // A value that a program may change at any time.
 [[nodiscard]] std::uint64_t load_counter(std::uint64_t& place);
 
+// A program that goes over what the kernel has, and counts it.
+class Iterator {
+ public:
+  explicit Iterator(int link) : link_(link) {}
+  // Once over all of it. Blocks for as long as it takes: some hundred nanoseconds each.
+  [[nodiscard]] Result<> run() const;
+
+ private:
+  int link_;  // not owned: lives as long as its Object
+};
+
 class Object {
  public:
   // `bytes` outlive it. `name` is for people: "tcp".
@@ -55,11 +66,13 @@ class Object {
 
   // permission_denied: capabilities are missing; failed_precondition: the kernel does not take a program, and why.
   [[nodiscard]] Result<> load();
-  // All that are attached by their section's name: tracepoints.
+  // All that are attached by their section's name to a tracepoint.
   [[nodiscard]] Result<> attach();
   [[nodiscard]] Result<> attach_to_cgroup(std::string_view program, int cgroup_fd);
   // On every CPU that is online now, for all processes.
   [[nodiscard]] Result<> attach_to_major_faults(std::string_view program);
+  // Over the elements of a map; over what its section names if `map` is empty.
+  [[nodiscard]] Result<Iterator> iterate(std::string_view program, std::string_view map = {});
 
   // After load():
   [[nodiscard]] Result<int> map(std::string_view name) const;  // a descriptor that lives as long as this

@@ -1,7 +1,11 @@
 // TCP by cgroup.
 #include "ebpf/abi/tcp.h"
 
+#include <array>
+#include <chrono>
 #include <numeric>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "ebpf/collectors/openers.hpp"
@@ -17,6 +21,10 @@ using model::MetricDescriptor;
 using model::MetricType;
 
 constexpr std::uint32_t kMostShards = 8;
+constexpr std::chrono::seconds kLookInterval{1};
+// Programs of one of the two ways to count what a connection carried.
+constexpr std::array<std::string_view, 1> kAtEndOnly{"tcp_destroy"};
+constexpr std::array<std::string_view, 3> kWhileItLasts{"tcp_end", "tcp_look", "tcp_find"};
 
 constexpr auto kErrno = with_cgroup(std::array<std::string_view, 1>{"errno"});
 constexpr auto kDirection = with_cgroup(std::array<std::string_view, 1>{"direction"});
@@ -40,11 +48,12 @@ constexpr MetricDescriptor kRetransmits{"omnitide_tcp_retransmits_total", "",
                                         "TCP segments that were sent again, by kind and cgroup.", MetricType::counter,
                                         kSegment};
 constexpr MetricDescriptor kBytes{"omnitide_tcp_bytes_total", "bytes",
-                                  "TCP payload by cgroup: once a second of a busy connection, of others when they end.",
+                                  "TCP payload by cgroup: of a connection up to the last collection, or its end.",
                                   MetricType::counter, kDirection};
 constexpr MetricDescriptor kRtt{
     "omnitide_tcp_rtt_seconds", "seconds",
-    "Smoothed round-trip times by cgroup: one a second of a busy connection, and one at its end.",
+    "Smoothed round-trip times by cgroup: one of a connection at a collection if it carried something since the last, "
+    "and one at its end.",
     MetricType::histogram, kCgroupLabels};
 constexpr std::array kFamilies{&kConnections, &kFailures, &kConnect, &kResets, &kRetransmits, &kBytes, &kRtt};
 
@@ -55,6 +64,8 @@ constexpr std::array<std::string_view, TCP_RETRANSMITS> kSegmentNames{"data", "s
 struct State {
   Object object;
   std::shared_ptr<SlotValues<tcp_cgroup>> values;
+  std::optional<Iterator> look{};  // without, connections are counted when they end
+  std::chrono::steady_clock::time_point looked{};
 };
 
 std::uint64_t events_of(const tcp_cgroup& row) {
@@ -87,18 +98,40 @@ void add(model::SampleBatch& batch, const CgroupLabels& cgroup, const tcp_cgroup
   if (!rtts.empty()) batch.add(kRtt, rtts.distribution(), labels.with());
 }
 
-// `live`: with the program that looks into connections while they last.
+// `live`: connections are looked at while they last.
 Result<Object> load(const Setup& setup, bool live) {
   Result<Object> object = Object::open("tcp", ebpf::tcp_object());
   if (object.has_error()) return object;
-  const auto all = {use_slots(*object, setup, setup.shards(kMostShards)), object->set("live", live ? 1 : 0),
-                    object->set("retransmit_error", setup.types.arguments("tcp_retransmit_skb") > 2 ? 1 : 0),
-                    live ? Result<>() : object->leave_out("tcp_live")};
+  std::vector<Result<>> all{use_slots(*object, setup, setup.shards(kMostShards)), object->set("live", live ? 1 : 0),
+                            object->set("retransmit_error", setup.types.arguments("tcp_retransmit_skb") > 2 ? 1 : 0)};
+  for (const std::string_view program : live ? std::span<const std::string_view>(kAtEndOnly) : kWhileItLasts)
+    all.push_back(object->leave_out(program));
   for (const Result<>& each : all) {
     if (each.has_error()) return each.error();
   }
   if (const Result<> done = object->load(); done.has_error()) return done.error();
   return object;
+}
+
+// After the other programs are attached: those connections that were there before.
+Result<> look_from_now_on(State& state) {
+  const Result<Iterator> find = state.object.iterate("tcp_find"),
+                         look = state.object.iterate("tcp_look", "connections");
+  for (const Result<Iterator>* each : {&find, &look})
+    if (each->has_error()) return each->error();
+  state.look = *look;
+  return find->run();
+}
+
+Result<> collect(State& state, model::SampleBatch& batch) {
+  const auto now = std::chrono::steady_clock::now();
+  Result<> looked;
+  if (state.look && now - state.looked >= kLookInterval) {
+    state.looked = now;
+    looked = state.look->run();
+  }
+  state.values->read([&batch](const CgroupLabels& cgroup, const tcp_cgroup& row) { add(batch, cgroup, row); });
+  return looked;
 }
 
 }  // namespace
@@ -107,20 +140,20 @@ Families tcp_families() { return kFamilies; }
 
 Result<Collect> open_tcp(const Setup& setup) {
   Result<Object> object = load(setup, true);
-  if (object.has_error() && object.error().code != Code::permission_denied) object = load(setup, false);
+  const bool live = !object.has_error();
+  if (!live && object.error().code != Code::permission_denied) object = load(setup, false);
   if (object.has_error()) return object.error();
   const Result<MappedArray> rows = object->array("values");
   if (rows.has_error()) return rows.error();
-  const std::vector<std::string_view> programs{"tcp_state",          "tcp_retransmit", "tcp_synack", "tcp_reset_sent",
-                                               "tcp_reset_received", "tcp_destroy",    "tcp_live"};
+  const std::vector<std::string_view> programs{"tcp_state",      "tcp_retransmit",     "tcp_synack",
+                                               "tcp_reset_sent", "tcp_reset_received", "tcp_destroy",
+                                               "tcp_end",        "tcp_look",           "tcp_find"};
   if (Result<> done = put_on_board(*object, setup, "ebpf.tcp", programs, true, true); done.has_error())
     return done.error();
   auto state = std::make_shared<State>(std::move(*object), SlotValues<tcp_cgroup>::open(setup.slots, *rows, events_of));
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
-  return Collect([state](model::SampleBatch& batch) -> Result<> {
-    state->values->read([&batch](const CgroupLabels& cgroup, const tcp_cgroup& row) { add(batch, cgroup, row); });
-    return {};
-  });
+  if (Result<> done = live ? look_from_now_on(*state) : Result<>(); done.has_error()) return done.error();
+  return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });
 }
 
 }  // namespace omnitide::collectors

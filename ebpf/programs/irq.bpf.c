@@ -1,7 +1,7 @@
 /* Time in handlers of software interrupts, by vector, and of devices' interrupts, by number and name. Both are told with
  * that CPU's preemption off, and neither nests in its own kind. */
 #include "ebpf/abi/irq.h"
-#include "ebpf/programs/collect/collect.h"
+#include "ebpf/programs/collect/rate.h"
 
 HASH(values, BPF_MAP_TYPE_PERCPU_HASH, struct irq_key, struct irq_row, IRQ_ROWS);
 SHARED_ARRAY(cpus, struct irq_cpu);
@@ -15,27 +15,32 @@ static __always_inline struct irq_cpu *this_cpu(__u32 program) {
   return cpu;
 }
 
-static __always_inline void add(struct irq_row *row, __u64 took) {
+static __always_inline void add(struct irq_row *row, __u64 took, __u32 weight) {
   const __u32 bucket = collect_bucket(took, IRQ_FIRST, IRQ_BUCKETS);
-  row->ns += took;
-  if (bucket < IRQ_BUCKETS) row->times[bucket] += 1;
+  row->ns += took * weight;
+  if (bucket < IRQ_BUCKETS) row->times[bucket] += weight;
 }
 
 SEC("tp_btf/softirq_entry")
 int irq_soft_entry(__u64 *ctx) {
   (void)ctx;
   struct irq_cpu *cpu = this_cpu(IRQ_SOFT_ENTRY);
-  if (cpu) cpu->soft_start_ns = bpf_ktime_get_ns();
+  if (!cpu) return 0;
+  const __u32 weight = weight_of_next(&cpu->soft_rate);
+  if (!weight) return 0; /* the start is 0 since the last exit */
+  cpu->soft_weight = weight;
+  cpu->soft_start_ns = bpf_ktime_get_ns();
   return 0;
 }
 
 SEC("tp_btf/softirq_exit")
 int irq_soft_exit(__u64 *ctx) {
   struct irq_cpu *cpu = this_cpu(IRQ_SOFT_EXIT);
+  if (!cpu || !cpu->soft_start_ns) return 0;
+  const __u64 start = cpu->soft_start_ns;
   const __u32 vector = (__u32)ctx[0];
-  if (!cpu || !cpu->soft_start_ns || vector >= IRQ_VECTORS) return 0;
-  add(&cpu->soft[vector], bpf_ktime_get_ns() - cpu->soft_start_ns);
   cpu->soft_start_ns = 0;
+  if (vector < IRQ_VECTORS) add(&cpu->soft[vector], bpf_ktime_get_ns() - start, cpu->soft_weight);
   return 0;
 }
 
@@ -43,7 +48,11 @@ SEC("tp_btf/irq_handler_entry")
 int irq_hard_entry(__u64 *ctx) {
   (void)ctx;
   struct irq_cpu *cpu = this_cpu(IRQ_HARD_ENTRY);
-  if (cpu) cpu->hard_start_ns = bpf_ktime_get_ns();
+  if (!cpu) return 0;
+  const __u32 weight = weight_of_next(&cpu->hard_rate);
+  if (!weight) return 0;
+  cpu->hard_weight = weight;
+  cpu->hard_start_ns = bpf_ktime_get_ns();
   return 0;
 }
 
@@ -61,7 +70,7 @@ int irq_hard_exit(__u64 *ctx) {
     (void)bpf_map_update_elem(&values, &key, &empty, BPF_NOEXIST);
     row = bpf_map_lookup_elem(&values, &key);
   }
-  if (row) add(row, took);
-  else cpu->lost += 1;
+  if (row) add(row, took, cpu->hard_weight);
+  else cpu->lost += cpu->hard_weight;
   return 0;
 }

@@ -3,25 +3,26 @@
  * sched_info_arrive() comes later). So nothing is done when tasks are woken, which is what costs most elsewhere. Both
  * times are of the queue's clock. The scheduler holds the queue: one program on a CPU at a time, plain additions. */
 #include "ebpf/abi/runq.h"
+#include "ebpf/programs/collect/rate.h"
 #include "ebpf/programs/collect/slots.h"
 
 SHARED_ARRAY(values, struct runq_cgroup);
 SHARED_ARRAY(cpus, struct runq_cpu);
 
-static __always_inline struct runq_cgroup *row(struct runq_cpu *cpu, __u32 number, __u64 cgroup) {
+static __always_inline struct runq_cgroup *row(struct runq_cpu *cpu, __u32 number, __u64 cgroup, __u32 weight) {
   const struct collect_state *state = slot_state();
   if (!state) return 0;
   const __u32 place = (__u32)(cgroup ^ cgroup >> 4) & (RUNQ_CACHE - 1);
   const __u32 generation = state->generation;
   __u32 slot = cpu->cache[place].slot;
   if (cpu->cache[place].cgroup != cgroup || cpu->cache[place].generation != generation) {
-    slot = slot_of(cgroup, &cpu->unplaced);
+    __u64 unplaced = 0;
+    slot = slot_of(cgroup, &unplaced);
     cpu->cache[place].cgroup = cgroup;
     cpu->cache[place].slot = slot;
     cpu->cache[place].generation = generation;
-  } else if (slot == COLLECT_OTHER) {
-    cpu->unplaced += 1;
   }
+  if (slot == COLLECT_OTHER) cpu->unplaced += weight;
   const __u32 index = (number & (shards - 1)) * slots + slot;
   return bpf_map_lookup_elem(&values, &index);
 }
@@ -40,19 +41,21 @@ int runq_switch(__u64 *ctx) {
   struct runq_cpu *cpu = bpf_map_lookup_elem(&cpus, &number);
   if (!cpu) return 0;
   cpu->runs[RUNQ_SWITCH] += 1;
+  const __u32 weight = weight_of_next(&cpu->rate);
+  if (!weight) return 0;
   if (from->pid && could_go_on(from, (int)ctx[0])) {
-    struct runq_cgroup *values_of = row(cpu, number, cgroup_of_task(from));
-    if (values_of) values_of->preemptions += 1;
+    struct runq_cgroup *values_of = row(cpu, number, cgroup_of_task(from), weight);
+    if (values_of) values_of->preemptions += weight;
   }
   if (!to->pid) return 0;
   const __u64 queued = to->sched_info.last_queued;
   if (!queued) return 0;
   const __u64 now = to->se.cfs_rq->rq->clock; /* of every task, whatever its class: set_task_rq() in kernel/sched/sched.h */
   const __u64 wait = now > queued ? now - queued : 0;
-  struct runq_cgroup *values_of = row(cpu, number, cgroup_of_task(to));
+  struct runq_cgroup *values_of = row(cpu, number, cgroup_of_task(to), weight);
   if (!values_of) return 0;
-  values_of->wait_ns += wait;
+  values_of->wait_ns += wait * weight;
   const __u32 bucket = collect_bucket(wait, RUNQ_FIRST, RUNQ_BUCKETS);
-  if (bucket < RUNQ_BUCKETS) values_of->waits[bucket] += 1;
+  if (bucket < RUNQ_BUCKETS) values_of->waits[bucket] += weight;
   return 0;
 }

@@ -1,17 +1,7 @@
-// What the eBPF metrics cost those who are measured: four loads without and with all collectors, in turn within one
-// run, and the nanoseconds of each program a run. tests/bench/ebpf_overhead.sh says how to run it. Needs root.
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
+// What the eBPF metrics cost those who are measured: loads without and with all collectors, in turn within one run, and
+// the nanoseconds of each program a run. tests/bench/ebpf_overhead.sh says how to run it. Needs root.
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
-#include <memory>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -20,173 +10,37 @@
 #include "agent/base/text.hpp"
 #include "ebpf/collectors/catalogue.hpp"
 #include "ebpf/collectors/run_time.hpp"
+#include "tests/bench/ebpf_loads.hpp"
 #include "tests/bench/rows.hpp"
 #include "tests/harness/loop_device.hpp"
-#include "tests/harness/tcp.hpp"
 
 using namespace omnitide;
+using Collectors = std::vector<collectors::EbpfCollector>;
 
 namespace {
 
-void require(bool good, const char* what) {
-  if (!good) throw std::runtime_error(what);
-}
+constexpr int kRuns = 10;  // of a load in a phase
 
-void pin(unsigned cpu) {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cpu, &one);
-  require(::sched_setaffinity(0, sizeof one, &one) == 0, "cannot pin");
-}
-
-// Processes that end by themselves; all must end well.
-class Family {
- public:
-  template <class Body>
-  void add(Body body) {
-    const pid_t pid = ::fork();
-    require(pid >= 0, "cannot fork");
-    if (pid == 0) ::_exit(body() ? 0 : 1);
-    ++members_;
-  }
-  void wait() {
-    for (; members_ > 0; --members_) {
-      int status = 0;
-      require(::wait(&status) > 0 && status == 0, "a process of a load failed");
-    }
-  }
-
- private:
-  int members_ = 0;
+struct Figures {
+  std::vector<double> off, on, ratios;
 };
 
-bool pass(int fd, char* bytes, std::size_t size, bool out) {
-  for (std::size_t done = 0; done < size;) {
-    const ssize_t n = out ? ::write(fd, bytes + done, size - done) : ::read(fd, bytes + done, size - done);
-    if (n <= 0) return false;
-    done += static_cast<std::size_t>(n);
-  }
-  return true;
+// Whether a list "a,b" has this; an empty one has all.
+bool has(std::string_view list, std::string_view name) {
+  for (const std::string_view each : split(list, ','))
+    if (each == name) return true;
+  return list.empty();
 }
-
-// As `perf bench sched pipe`: one byte to and fro between two processes.
-void pipes(bool one_cpu) {
-  const int times = one_cpu ? 30'000 : 6'000;
-  std::array<int, 2> there{}, back{};
-  require(::pipe(there.data()) == 0 && ::pipe(back.data()) == 0, "no pipe");
-  Family family;
-  const auto side = [one_cpu, times](unsigned cpu, int from, int to, bool first) {
-    pin(one_cpu ? 0 : cpu);
-    char c = 0;
-    for (int i = 0; i < times; ++i) {
-      if (first && ::write(to, &c, 1) != 1) return false;
-      if (::read(from, &c, 1) != 1) return false;
-      if (!first && ::write(to, &c, 1) != 1) return false;
-    }
-    return true;
-  };
-  family.add([&] { return side(0, back[0], there[1], true); });
-  family.add([&] { return side(1, there[0], back[1], false); });
-  family.wait();
-  for (const int fd : {there[0], there[1], back[0], back[1]})
-    ::close(fd);
-}
-
-// As hackbench and `perf bench sched messaging`: groups in which each of ten sends to each of ten.
-void messaging() {
-  constexpr int kGroups = 4, kEach = 10, kTimes = 200;
-  constexpr std::size_t kBytes = 100;
-  Family family;
-  for (int group = 0; group < kGroups; ++group) {
-    std::vector<std::array<int, 2>> pairs(kEach);
-    for (auto& pair : pairs)
-      require(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()) == 0, "no pair of sockets");
-    for (int i = 0; i < kEach; ++i) {
-      family.add([&pairs, i] {
-        std::array<char, kBytes> bytes{};
-        for (int k = 0; k < kEach * kTimes; ++k)
-          if (!pass(pairs[static_cast<std::size_t>(i)][0], bytes.data(), kBytes, false)) return false;
-        return true;
-      });
-      family.add([&pairs] {
-        std::array<char, kBytes> bytes{};
-        for (int k = 0; k < kTimes; ++k)
-          for (const auto& pair : pairs)
-            if (!pass(pair[1], bytes.data(), kBytes, true)) return false;
-        return true;
-      });
-    }
-    for (const auto& pair : pairs) {
-      ::close(pair[0]);
-      ::close(pair[1]);
-    }
-  }
-  family.wait();
-}
-
-// As fio's randread with O_DIRECT, 4 KiB, one at a time.
-void reads(const std::string& device) {
-  constexpr int kTimes = 6'000;
-  const UniqueFd fd(::open(device.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
-  require(static_cast<bool>(fd), "cannot open the loop device");
-  const std::unique_ptr<void, decltype(&std::free)> page(std::aligned_alloc(4096, 4096), &std::free);
-  std::minstd_rand random(1);
-  for (int i = 0; i < kTimes; ++i) {
-    const off_t at = static_cast<off_t>(random() % (test::LoopDevice::kBytes / 4096)) * 4096;
-    require(::pread(fd.get(), page.get(), 4096, at) == 4096, "cannot read the loop device");
-  }
-}
-
-// As netperf's TCP_RR: one byte to and fro over one connection of the loopback device.
-void requests() {
-  constexpr int kTimes = 6'000;
-  const UniqueFd listener(test::bound_socket(SOCK_STREAM, "127.0.0.1", 0, 4));
-  sockaddr_in at{};
-  socklen_t length = sizeof at;
-  require(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&at), &length) == 0, "cannot listen");
-  const std::uint16_t port = ntohs(at.sin_port);
-  const auto talk = [](int fd, bool first) {
-    const int one = 1;
-    (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    char c = 0;
-    for (int i = 0; i < kTimes; ++i) {
-      if (first && ::write(fd, &c, 1) != 1) return false;
-      if (::read(fd, &c, 1) != 1) return false;
-      if (!first && ::write(fd, &c, 1) != 1) return false;
-    }
-    return true;
-  };
-  Family family;
-  family.add([&] {
-    pin(0);
-    return talk(::accept(listener.get(), nullptr, nullptr), false);
-  });
-  family.add([&] {
-    pin(1);
-    return talk(test::connected_socket("127.0.0.1", port), true);
-  });
-  family.wait();
-}
-
-struct Load {
-  const char* name;
-  std::function<void()> run;
-  std::vector<double> off{}, on{};
-};
 
 collectors::Options options_of(std::string_view only) {
   collectors::Options out;
-  for (const std::string_view name : collectors::names()) {
-    bool wanted = only.empty();
-    for (const std::string_view each : split(only, ','))
-      wanted = wanted || each == name;
-    if (!wanted) out.exclude.emplace_back(name);
-  }
+  for (const std::string_view name : collectors::names())
+    if (!has(only, name)) out.exclude.emplace_back(name);
   return out;
 }
 
-std::vector<collectors::EbpfCollector> open_collectors(const collectors::Options& options) {
-  std::vector<collectors::EbpfCollector> out = collectors::open_all(options);
+Collectors open_collectors(const collectors::Options& options) {
+  Collectors out = collectors::open_all(options);
   for (const collectors::EbpfCollector& each : out) {
     if (!each.off.empty() && each.off.find("excluded") == std::string::npos)
       throw std::runtime_error(std::string(each.collector.name) + " is off: " + each.off);
@@ -194,54 +48,69 @@ std::vector<collectors::EbpfCollector> open_collectors(const collectors::Options
   return out;
 }
 
-void print_run_times(std::vector<Load>& loads, const collectors::Options& options) {
-  const auto kept = open_collectors(options);
-  for (Load& load : loads) {
-    Result<std::vector<collectors::ProgramTime>> times = std::vector<collectors::ProgramTime>{};
-    std::thread watcher([&times] { times = collectors::bpf_run_times(std::chrono::milliseconds(400)); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    load.run();
-    load.run();
-    watcher.join();
-    if (times.has_error()) throw std::runtime_error(times.error().text());
-    for (const collectors::ProgramTime& each : *times) {
-      if (each.runs < 500) continue;
-      fmt::print("  {:<22} {:<16} {:>8} runs  {:7.1f} ns a run\n", load.name, each.name, each.runs,
-                 static_cast<double>(each.time.count()) / static_cast<double>(each.runs));
-    }
+// The quickest of some runs: what else the machine does makes a run slower, never quicker.
+double phase(const bench::Load& load, const collectors::Options* options) {
+  const Collectors kept = options != nullptr ? open_collectors(*options) : Collectors{};
+  // What loading and freeing programs leaves to the kernel's workers, and to cold caches, is not the collectors'.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  (void)load.run();
+  std::vector<double> times(kRuns);
+  for (double& time : times)
+    time = load.run();
+  return bench::percentile(times, 0);
+}
+
+// Without, with, with, without, or the other way round: what drifts meanwhile is the same for both.
+void round(const bench::Load& load, const collectors::Options& options, bool begins_with, Figures& figures) {
+  double sums[2]{};
+  for (const bool on : {begins_with, !begins_with, !begins_with, begins_with}) {
+    const double took = phase(load, on ? &options : nullptr);
+    sums[on ? 1 : 0] += took;
+    (on ? figures.on : figures.off).push_back(took);
+  }
+  figures.ratios.push_back(sums[1] / sums[0]);
+}
+
+void print_run_times(const bench::Load& load, const collectors::Options& options) {
+  const Collectors kept = open_collectors(options);
+  Result<std::vector<collectors::ProgramTime>> times = std::vector<collectors::ProgramTime>{};
+  std::thread watcher([&times] { times = collectors::bpf_run_times(std::chrono::milliseconds(400)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  (void)load.run();
+  watcher.join();
+  if (times.has_error()) throw std::runtime_error(times.error().text());
+  for (const collectors::ProgramTime& each : *times) {
+    const auto runs = static_cast<double>(each.runs);
+    if (runs < load.transactions / 20) continue;
+    fmt::print("  {:<22} {:<16} {:6.2f} runs a transaction  {:7.1f} ns a run\n", load.name, each.name,
+               runs / load.transactions, static_cast<double>(each.time.count()) / runs);
   }
 }
 
-int measure(int rounds, std::string_view only) {
+void print(const bench::Load& load, const Figures& figures) {
+  const double off = bench::percentile(figures.off, 50), on = bench::percentile(figures.on, 50);
+  const double ratio = bench::percentile(figures.ratios, 50);
+  fmt::print("{:<22} {:.0f} ns a transaction, ratio {:.3f}, half of the rounds {:.3f} to {:.3f}\n", load.name,
+             off / load.transactions * 1e6, ratio, bench::percentile(figures.ratios, 25),
+             bench::percentile(figures.ratios, 75));
+  bench::row(fmt::format("eBPF metrics: {}", load.name), fmt::format("{:.1f} ms", on), fmt::format("{:.1f} ms", off),
+             fmt::format("{:.3f}", ratio));
+}
+
+int measure(int rounds, std::string_view only, std::string_view loads) {
   const test::LoopDevice loop;
   const collectors::Options options = options_of(only);
-  std::vector<Load> loads{{"pipe, one CPU", [] { pipes(true); }},
-                          {"pipe, two CPUs", [] { pipes(false); }},
-                          {"messaging", messaging},
-                          {"4 KiB reads, loop", [&loop] { reads("/dev/" + loop.name()); }},
-                          {"TCP request/response", requests}};
-  for (Load& load : loads)
-    load.run();  // once for the caches
-  for (int round = 0; round < rounds; ++round) {
-    for (Load& load : loads) {
-      // Side by side: what else the machine does is then the same for both.
-      for (const bool on : {round % 2 == 1, round % 2 == 0}) {
-        const auto kept = on ? open_collectors(options) : std::vector<collectors::EbpfCollector>{};
-        // What loading and freeing programs leaves to the kernel's workers, and to cold caches, is not the collectors'.
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-        load.run();
-        (on ? load.on : load.off).push_back(bench::milliseconds(load.run));
-      }
-    }
-  }
-  fmt::print("{} rounds; a run of each program takes, under the kernel's statistics, which add their own part:\n",
-             rounds);
-  print_run_times(loads, options);
-  for (const Load& load : loads) {
-    const double off = bench::percentile(load.off, 50), on = bench::percentile(load.on, 50);
-    bench::row(fmt::format("eBPF metrics: {}", load.name), fmt::format("{:.1f} ms", on), fmt::format("{:.1f} ms", off),
-               fmt::format("{:.3f}", on / off));
-  }
+  std::vector<bench::Load> chosen = bench::ebpf_loads("/dev/" + loop.name(), test::LoopDevice::kBytes);
+  std::erase_if(chosen, [loads](const bench::Load& load) { return !has(loads, load.key); });
+  std::vector<Figures> figures(chosen.size());
+  for (int i = 0; i < rounds; ++i)
+    for (std::size_t k = 0; k < chosen.size(); ++k)
+      round(chosen[k], options, i % 2 == 1, figures[k]);
+  fmt::print("a run of each program takes, under the kernel's statistics, which add their own part:\n");
+  for (const bench::Load& load : chosen)
+    print_run_times(load, options);
+  for (std::size_t k = 0; k < chosen.size(); ++k)
+    print(chosen[k], figures[k]);
   return 0;
 }
 
@@ -249,12 +118,12 @@ int measure(int rounds, std::string_view only) {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 15;
-  if (rounds < 1 || rounds > 1000) {
-    std::fputs("usage: ebpf_overhead [ROUNDS [COLLECTOR,...]]\n", stderr);
+  if (rounds < 1 || rounds > 1000 || argc > 4) {
+    std::fputs("usage: ebpf_overhead [ROUNDS [COLLECTOR,... [LOAD,...]]]\n", stderr);
     return 2;
   }
   try {
-    return measure(rounds, argc > 2 ? argv[2] : "");
+    return measure(rounds, argc > 2 ? argv[2] : "", argc > 3 ? argv[3] : "");
   } catch (const std::exception& problem) {
     std::fprintf(stderr, "ebpf_overhead: %s\n", problem.what());
     return 1;

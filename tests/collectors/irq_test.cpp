@@ -36,6 +36,7 @@ TEST_CASE("packets over the loopback device take time in the vector of received 
   CHECK(collected.sum("omnitide_softirq_seconds", received) > 0);
   // Two CPUs at most, and the machine has others' packets too.
   CHECK(collected.sum("omnitide_softirq_seconds") < took.count() * std::thread::hardware_concurrency());
-  CHECK(collected.value("omnitide_ebpf_program_runs_total", {{"program", "irq_soft_exit"}}) >=
-        collected.count("omnitide_softirq_seconds"));
+  // Of so many some count for others.
+  CHECK(collected.value("omnitide_ebpf_program_runs_total", {{"program", "irq_soft_exit"}}) ==
+        Approx(collected.count("omnitide_softirq_seconds")).epsilon(0.1).margin(50));
 }

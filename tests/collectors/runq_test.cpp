@@ -95,3 +95,44 @@ TEST_CASE("waits in a queue are those of the kernel's own account, by count and 
   CHECK(preemptions >= taken_off);
   CHECK(preemptions <= taken_off + 20);
 }
+
+TEST_CASE("of very many waits some are measured, and each cgroup has its share, also of those that take turns") {
+  const TestCgroup asks("asks"), answers("answers");
+  struct Accounts {
+    Account of[4];
+  };
+  auto* all = shared<Accounts>();
+  REQUIRE(all != nullptr);
+  Account* accounts = &all->of[0];
+  REQUIRE(pin_to_one_cpu());
+  int there[2], back[2];
+  REQUIRE(::pipe(&there[0]) == 0);
+  REQUIRE(::pipe(&back[0]) == 0);
+  Collected collected({"runq"});
+  constexpr int kTimes = 20'000;
+  const auto side = [](Account* told, int from, int to, bool first) {
+    char c = 0;
+    told[0] = own_account();
+    for (int i = 0; i < kTimes; ++i) {
+      if (first && ::write(to, &c, 1) != 1) return 1;
+      if (::read(from, &c, 1) != 1) return 2;
+      if (!first && ::write(to, &c, 1) != 1) return 3;
+    }
+    told[1] = own_account();
+    return 0;
+  };
+  const pid_t one = asks.start([&] { return side(&accounts[0], back[0], there[1], true); });
+  const pid_t other = answers.start([&] { return side(&accounts[2], there[0], back[1], false); });
+  REQUIRE(TestCgroup::wait(one) == 0);
+  REQUIRE(TestCgroup::wait(other) == 0);
+  for (const int fd : {there[0], there[1], back[0], back[1]})
+    ::close(fd);
+  collected.read();
+  const TestCgroup* cgroups[] = {&asks, &answers};
+  for (int i = 0; i < 2; ++i) {
+    const double times = static_cast<double>(accounts[2 * i + 1].times - accounts[2 * i].times);
+    CHECK(times > kTimes / 2);
+    CHECK(collected.count("omnitide_scheduler_wait_seconds", {{"cgroup", cgroups[i]->path()}}) ==
+          Approx(times).epsilon(0.15));
+  }
+}

@@ -8,11 +8,14 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/harness/catch.hpp"
 #include "tests/harness/collected.hpp"
@@ -124,54 +127,111 @@ TEST_CASE("connects, accepts and bytes count on both ends") {
   CHECK(collected.value("omnitide_tcp_retransmits_total", ends.of_client()) == 0);
 }
 
-TEST_CASE("a connection that lasts counts its bytes while it does") {
+TEST_CASE("a connection that lasts counts its bytes while it does, also one that was there before") {
   const Ends ends;
-  Collected collected({"tcp"});
-  const Collected::Labels received = Ends::with(ends.of_server(), "direction", "received");
+  const bool live = test::kernel_at_least(5, 12);  // programs that take turns
+  const Collected::Labels received = Ends::with(ends.of_server(), "direction", "received"),
+                          sent = Ends::with(ends.of_client(), "direction", "sent");
+  constexpr std::size_t kBefore = 5'000, kFirst = 100'000, kThen = 160'000;
   test::in_network_namespace([&] {
     test::set_up(::if_nametoindex("lo"));
-    const Signal ready, done;
+    const Signal ready, told, go_on;
     const pid_t server = ends.server.start([&] {
       const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", kPort, 16);
       ready.tell();
       const int fd = ::accept(listener, nullptr, nullptr);
       std::array<char, 4096> buffer{};
-      while (::read(fd, buffer.data(), buffer.size()) > 0) {
+      std::size_t got = 0;
+      for (const std::size_t until : {kBefore, kBefore + kFirst, kBefore + kFirst + kThen}) {
+        for (ssize_t n = 0; got < until && (n = ::read(fd, buffer.data(), std::min(buffer.size(), until - got))) > 0;)
+          got += static_cast<std::size_t>(n);
+        told.tell();
+      }
+      return ::read(fd, buffer.data(), 1) == 0 ? 0 : 1;
+    });
+    ready.wait();
+    const pid_t client = ends.client.start([&] {
+      const int fd = test::connected_socket("127.0.0.1", kPort);
+      std::vector<char> buffer(kThen);
+      for (const std::size_t size : {kBefore, kFirst, kThen}) {
+        if (::write(fd, buffer.data(), size) != static_cast<ssize_t>(size)) return 1;
+        go_on.wait();
+      }
+      return 0;
+    });
+    told.wait();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the last acknowledgements
+    Collected collected({"tcp"});
+    double expected = 0;
+    for (const std::size_t size : {std::size_t{0}, kFirst, kThen}) {
+      if (size != 0) {
+        go_on.tell();
+        told.wait();
+        std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // it looks once a second
+      }
+      expected += static_cast<double>(size);
+      collected.read();
+      CHECK(collected.value("omnitide_tcp_bytes_total", received) == (live ? expected : 0));
+      CHECK(collected.value("omnitide_tcp_bytes_total", sent) == (live ? expected : 0));
+    }
+    CHECK(collected.count("omnitide_tcp_rtt_seconds", ends.of_client()) == (live ? 2 : 0));
+    go_on.tell();
+    CHECK(TestCgroup::wait(client) == 0);
+    CHECK(TestCgroup::wait(server) == 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    collected.read();
+    if (!live) expected += kBefore;
+    CHECK(collected.value("omnitide_tcp_bytes_total", received) == expected);
+    CHECK(collected.value("omnitide_tcp_bytes_total", sent) == expected);
+    CHECK(collected.count("omnitide_tcp_rtt_seconds", ends.of_client()) == (live ? 3 : 1));
+  });
+}
+
+TEST_CASE("bytes count exactly whether connections end before, while or after they are looked at") {
+  const Ends ends;
+  Collected collected({"tcp"});
+  constexpr int kConnections = 500;
+  constexpr std::size_t kBytes = 700;
+  test::in_network_namespace([&] {
+    test::set_up(::if_nametoindex("lo"));
+    const Signal ready;
+    const pid_t server = ends.server.start([&] {
+      const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", kPort, 16);
+      ready.tell();
+      std::array<char, 4096> buffer{};
+      for (int i = 0; i < kConnections; ++i) {
+        const int fd = ::accept(listener, nullptr, nullptr);
+        while (::read(fd, buffer.data(), buffer.size()) > 0) {
+        }
+        ::close(fd);
       }
       return 0;
     });
     ready.wait();
     const pid_t client = ends.client.start([&] {
-      const int fd = test::connected_socket("127.0.0.1", kPort);
-      std::array<char, 1000> buffer{};
-      for (int i = 0; i < 260; ++i) {
-        if (::write(fd, buffer.data(), buffer.size()) != 1000) return 1;
-        ::usleep(10'000);
+      std::array<char, kBytes> buffer{};
+      for (int i = 0; i < kConnections; ++i) {
+        const int fd = test::connected_socket("127.0.0.1", kPort);
+        if (fd < 0 || ::write(fd, buffer.data(), kBytes) != kBytes) return 1;
+        ::close(fd);
       }
-      ready.tell();
-      done.wait();
       return 0;
     });
-    ready.wait();
-    collected.read();
-    if (!test::kernel_at_least(5, 11)) {  // storage of sockets for tracing programs
-      CHECK(collected.value("omnitide_tcp_bytes_total", received) == 0);
-      done.tell();
-      CHECK(TestCgroup::wait(client) == 0);
-      CHECK(TestCgroup::wait(server) == 0);
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));
-      return;
-    }
-    CHECK(collected.value("omnitide_tcp_bytes_total", received) > 60'000);
-    CHECK(collected.value("omnitide_tcp_bytes_total", received) < 260'000);
-    CHECK(collected.count("omnitide_tcp_rtt_seconds", ends.of_server()) >= 2);
-    done.tell();
+    std::atomic<bool> over{false};
+    std::thread looks([&] {
+      while (!over)
+        collected.read();
+    });
     CHECK(TestCgroup::wait(client) == 0);
     CHECK(TestCgroup::wait(server) == 0);
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    over = true;
+    looks.join();
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
   });
   collected.read();
-  CHECK(collected.value("omnitide_tcp_bytes_total", received) == 260'000);
+  const char* bytes = "omnitide_tcp_bytes_total";
+  CHECK(collected.value(bytes, Ends::with(ends.of_client(), "direction", "sent")) == kConnections * kBytes);
+  CHECK(collected.value(bytes, Ends::with(ends.of_server(), "direction", "received")) == kConnections * kBytes);
 }
 
 TEST_CASE("refused connections and resets count with their error and direction") {

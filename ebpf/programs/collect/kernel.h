@@ -92,13 +92,23 @@ struct sock___before_5_15 {
 struct request_sock {
   struct sock_common __req_common;
 };
+struct socket {
+  struct sock *sk;
+};
+struct file;
 struct tcp_sock {
   __u32 srtt_us;
-  __u32 segs_in;
-  __u64 tcp_mstamp;
   __u64 bytes_received;
   __u64 bytes_sent;
   __u64 bytes_retrans;
+};
+
+struct bpf_iter__bpf_map_elem {
+  void *key;
+  void *value;
+};
+struct bpf_iter__task_file {
+  struct file *file;
 };
 
 struct gendisk {
