@@ -25,8 +25,9 @@ struct collect_state {
 
 /* How much of what a CPU does is measured; the part of a `cpus` row that ebpf/programs/collect/rate.h works on. */
 enum collect_limit {
-  COLLECT_EACH = 16, /* events that are measured one by one, in a tick of the kernel's clock */
-  COLLECT_OF = 16,   /* of the others, one of so many; a power of two */
+  COLLECT_SWITCHES = 32,   /* that are measured one by one in a tick of the kernel's clock */
+  COLLECT_INTERRUPTS = 16, /* the same of each sort */
+  COLLECT_OF = 16,         /* of the others, one of so many; a power of two */
 };
 struct collect_rate {
   __u64 tick;

@@ -21,10 +21,11 @@ using model::MetricType;
 constexpr std::array<std::string_view, 1> kVector{"vector"};
 constexpr std::array<std::string_view, 2> kInterrupt{"irq", "name"};
 constexpr MetricDescriptor kSoft{"omnitide_softirq_seconds", "seconds",
-                                 "Time in handlers of software interrupts, by vector; a sample of very many.", MetricType::histogram, kVector};
+                                 "Time in handlers of software interrupts, by vector; a sample of very many.",
+                                 MetricType::histogram, kVector};
 constexpr MetricDescriptor kHard{"omnitide_irq_seconds", "seconds",
-                                 "Time in handlers of devices' interrupts, by number and name; a sample of very many.", MetricType::histogram,
-                                 kInterrupt};
+                                 "Time in handlers of devices' interrupts, by number and name; a sample of very many.",
+                                 MetricType::histogram, kInterrupt};
 constexpr std::array kFamilies{&kSoft, &kHard};
 constexpr std::array<std::string_view, IRQ_VECTORS> kVectors{"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
                                                              "IRQ_POLL", "TASKLET", "SCHED",  "HRTIMER", "RCU"};

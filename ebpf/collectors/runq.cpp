@@ -18,11 +18,12 @@ using model::MetricType;
 
 constexpr MetricDescriptor kWait{
     "omnitide_scheduler_wait_seconds", "seconds",
-    "How long tasks that could run waited in a CPU's queue before they ran there, by cgroup; a sample of very many.", MetricType::histogram,
-    kCgroupLabels};
-constexpr MetricDescriptor kPreemptions{"omnitide_scheduler_preemptions_total", "",
-                                        "Times a task was taken off its CPU while it could have run on, by cgroup; from a sample of very many.",
-                                        MetricType::counter, kCgroupLabels};
+    "How long tasks that could run waited in a CPU's queue before they ran there, by cgroup; a sample of very many.",
+    MetricType::histogram, kCgroupLabels};
+constexpr MetricDescriptor kPreemptions{
+    "omnitide_scheduler_preemptions_total", "",
+    "Times a task was taken off its CPU while it could have run on, by cgroup; from a sample of very many.",
+    MetricType::counter, kCgroupLabels};
 constexpr std::array kFamilies{&kWait, &kPreemptions};
 
 struct State {

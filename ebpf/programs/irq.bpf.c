@@ -26,7 +26,7 @@ int irq_soft_entry(__u64 *ctx) {
   (void)ctx;
   struct irq_cpu *cpu = this_cpu(IRQ_SOFT_ENTRY);
   if (!cpu) return 0;
-  const __u32 weight = weight_of_next(&cpu->soft_rate);
+  const __u32 weight = weight_of_next(&cpu->soft_rate, COLLECT_INTERRUPTS);
   if (!weight) return 0; /* the start is 0 since the last exit */
   cpu->soft_weight = weight;
   cpu->soft_start_ns = bpf_ktime_get_ns();
@@ -49,7 +49,7 @@ int irq_hard_entry(__u64 *ctx) {
   (void)ctx;
   struct irq_cpu *cpu = this_cpu(IRQ_HARD_ENTRY);
   if (!cpu) return 0;
-  const __u32 weight = weight_of_next(&cpu->hard_rate);
+  const __u32 weight = weight_of_next(&cpu->hard_rate, COLLECT_INTERRUPTS);
   if (!weight) return 0;
   cpu->hard_weight = weight;
   cpu->hard_start_ns = bpf_ktime_get_ns();

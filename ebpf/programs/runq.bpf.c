@@ -41,7 +41,7 @@ int runq_switch(__u64 *ctx) {
   struct runq_cpu *cpu = bpf_map_lookup_elem(&cpus, &number);
   if (!cpu) return 0;
   cpu->runs[RUNQ_SWITCH] += 1;
-  const __u32 weight = weight_of_next(&cpu->rate);
+  const __u32 weight = weight_of_next(&cpu->rate, COLLECT_SWITCHES);
   if (!weight) return 0;
   if (from->pid && could_go_on(from, (int)ctx[0])) {
     struct runq_cgroup *values_of = row(cpu, number, cgroup_of_task(from), weight);
