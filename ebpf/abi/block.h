@@ -11,14 +11,15 @@ enum block_limits {
   BLOCK_SIZES = 17,         /* up to 2^24: 16 MiB, and the larger ones */
   BLOCK_NAME = 32,          /* DISK_NAME_LEN in include/linux/blkdev.h */
   BLOCK_INFLIGHT = 8192,
+  BLOCK_STAYING = 6144, /* entries of requests that are over, and may come again */
   BLOCK_ROWS = 256,
 };
 enum block_program { BLOCK_ISSUE, BLOCK_COMPLETE, BLOCK_PROGRAMS };
 enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_OTHER, BLOCK_OPERATIONS };
 
-/* inflight: hash, key __u64 address of the request: what was issued and is not complete. */
+/* inflight: hash, key __u64 address of the request: what was issued. */
 struct block_start {
-  __u64 ns;
+  __u64 ns; /* 0: it is complete */
   __u32 bytes;
   __u32 operation;
 };

@@ -11,6 +11,28 @@ const volatile __u32 issue_argument = 0;
 
 static const struct block_row empty;
 
+/* Requests come back at the same addresses, so that their entries stay, with a time of zero, while there are few of them:
+ * to make and free one costs more than all the rest. */
+static __u64 entries;
+
+static __always_inline int remember(const struct request *request, const struct block_start *start) {
+  const __u64 key = (__u64)request;
+  struct block_start *known = bpf_map_lookup_elem(&inflight, &key);
+  if (known) {
+    *known = *start;
+    return 1;
+  }
+  if (bpf_map_update_elem(&inflight, &key, start, BPF_ANY)) return 0;
+  ADD(entries, 1);
+  return 1;
+}
+
+static __always_inline void forget(const struct request *request, struct block_start *known) {
+  const __u64 key = (__u64)request;
+  known->ns = 0;
+  if (entries > BLOCK_STAYING && bpf_map_delete_elem(&inflight, &key) == 0) ADD(entries, -1);
+}
+
 /* enum req_op in include/linux/blk_types.h; its values are part of no interface, but have not changed since 4.10. */
 static __always_inline __u32 operation_of(__u32 flags) {
   switch (flags & 0xff) {
@@ -27,10 +49,9 @@ int block_issue(__u64 *ctx) {
   struct block_cpu *cpu = CPU_OF(block_cpu, BLOCK_ISSUE);
   if (!cpu) return 0;
   const struct request *request = (const struct request *)(issue_argument ? ctx[1] : ctx[0]);
-  const __u64 key = (__u64)request;
   const struct block_start start = {
       .ns = bpf_ktime_get_ns(), .bytes = request->__data_len, .operation = operation_of(request->cmd_flags)};
-  if (bpf_map_update_elem(&inflight, &key, &start, BPF_ANY)) ADD(cpu->lost, 1);
+  if (!remember(request, &start)) ADD(cpu->lost, 1);
   return 0;
 }
 
@@ -49,12 +70,12 @@ int block_complete(__u64 *ctx) {
   if (!cpu) return 0;
   const struct request *request = (const struct request *)ctx[0];
   const __u64 address = (__u64)request;
-  const struct block_start *start = bpf_map_lookup_elem(&inflight, &address);
-  if (!start) return 0; /* issued before we looked, or completed in parts: the first one counts */
+  struct block_start *start = bpf_map_lookup_elem(&inflight, &address);
+  if (!start || !start->ns) return 0; /* issued before we looked, or completed in parts: the first one counts */
   const __u64 took = bpf_ktime_get_ns() - start->ns;
   const __u32 bytes = start->bytes;
   struct block_key key = {.operation = start->operation, .failed = (__u32)ctx[1] != 0};
-  (void)bpf_map_delete_elem(&inflight, &address);
+  forget(request, start);
   name_of(request, &key);
   struct block_row *row = bpf_map_lookup_elem(&values, &key);
   if (!row) {
