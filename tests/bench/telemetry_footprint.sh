@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# telemetry_footprint.sh [SECONDS | --quick]: what telemetry adds to the memory (PSS) and CPU of an idle agent: without it,
+# with a broker, with a large backlog and no broker, and while that backlog drains. Each agent for SECONDS, 120 by
+# default, one after the other.
+set -euo pipefail
+# shellcheck source=tests/bench/measure.bash
+. "$(dirname "${BASH_SOURCE[0]}")/measure.bash"
+seconds="${1:-120}"
+megabytes=256
+[[ "$seconds" != --quick ]] || seconds=30 megabytes=32
+[[ "$seconds" =~ ^[0-9]+$ ]] || die "usage: telemetry_footprint.sh [SECONDS | --quick]"
+need mosquitto
+PROGRAM="${OMNITIDE_BENCH:-$ROOT/build/test/bin}/telemetry_backlog"
+[[ -x "$PROGRAM" ]] || die "telemetry_backlog is not built"
+scratch="$(mktemp -d)"
+agent=0
+broker=0
+finish() {
+  for pid in "$agent" "$broker"; do
+    if ((pid)); then end_process "$pid"; fi
+  done
+  rm -rf "$scratch"
+}
+trap finish EXIT
+
+port=$((20000 + RANDOM % 20000))
+start_broker() {
+  printf 'user root\nlistener %s 127.0.0.1\nallow_anonymous true\n' "$port" >"$scratch/mosquitto.conf"
+  mosquitto -c "$scratch/mosquitto.conf" >"$scratch/mosquitto.log" 2>&1 &
+  broker=$!
+}
+start_agent() { # NAME [TELEMETRY]
+  cat >"$scratch/agent.yaml" <<YAML
+node: {name: press-7}
+paths: {state_dir: $scratch/$1, run_dir: $scratch/run}
+http: {listen: "127.0.0.1:0"}
+${2:-}
+YAML
+  "$AGENT" run --config-dir "$scratch/none" --config "$scratch/agent.yaml" >"$scratch/$1.log" 2>&1 &
+  agent=$!
+  wait_ready "$scratch/run" "$agent" || { tail -n 20 "$scratch/$1.log" >&2 && die "the agent is not ready"; }
+}
+stop_agent() { end_process "$agent" && agent=0; }
+ticks="$(getconf CLK_TCK)"
+pss=0 cpu=0
+idle() { # lets it be, and sets $pss and $cpu
+  local before begin
+  before="$(cpu_ticks "$agent")"
+  begin="${EPOCHREALTIME/./}"
+  sleep "$seconds"
+  cpu="$(awk -v t="$(($(cpu_ticks "$agent") - before))" -v hz="$ticks" -v us="$((${EPOCHREALTIME/./} - begin))" \
+    'BEGIN { printf "%.3f", t / hz / (us / 1e6) * 100 }')"
+  pss="$(pss_kib "$agent")"
+}
+field() { "$AGENT" telemetry status --run-dir "$scratch/run" -o json | grep -oE "\"$1\": ?\"?[^\",}]+" | head -n 1 | sed 's/.*[: "]//'; }
+backlog() { "$AGENT" telemetry status --run-dir "$scratch/run" -o json | grep -oE '"backlog": ?"[0-9]+' | grep -oE '[0-9]+$' | awk '{ sum += $1 } END { print sum }'; }
+
+start_agent off
+idle
+off="$pss" off_cpu="$cpu"
+stop_agent
+
+on="telemetry: {brokers: [\"mqtt://127.0.0.1:$port\"], spool: {bytes: $((megabytes + 64))MiB, age: 0s}}"
+start_broker
+start_agent online "$on"
+idle
+online="$pss" online_cpu="$cpu"
+[[ "$(field link)" == connected ]] || die "the agent is not connected"
+stop_agent
+end_process "$broker" && broker=0
+
+"$PROGRAM" "$scratch/away/telemetry/spool" "$megabytes" || die "the backlog cannot be made"
+start_agent away "$on"
+idle
+away="$pss"
+records="$(backlog)"
+((records >= megabytes * 1000)) || die "the backlog has $records records"
+
+start_broker
+drain=0 begin="$SECONDS"
+while ((SECONDS - begin < seconds + 120)); do
+  now="$(pss_kib "$agent")"
+  ((now <= drain)) || drain="$now"
+  (("$(backlog)" > 1000)) || break
+  sleep 0.5
+done
+left="$(backlog)"
+printf 'PSS in KiB: off %s, online %s, %s records waiting %s, while they drain at most %s (%s left after %s s)\n' \
+  "$off" "$online" "$records" "$away" "$drain" "$left" "$((SECONDS - begin))"
+printf 'CPU of a core: off %s %%, online %s %%\n' "$off_cpu" "$online_cpu"
+growth() { # NAME KIB
+  row "PSS that telemetry adds, $1, aim: 2 MB" "$(div "$((($2 - off) * 1024))" 1000000) MB" "2 MB" "$(div "$((($2 - off) * 1024))" 2000000)"
+}
+growth online "$online"
+growth "${megabytes} MB waiting" "$away"
+growth "while they drain" "$drain"
