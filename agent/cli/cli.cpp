@@ -26,11 +26,11 @@ struct Entry {
 };
 // In the order of the help.
 constexpr std::array kCommands{
-    Entry{"run", add_run},         Entry{"status", add_status},         Entry{"discover", add_discover},
-    Entry{"doctor", add_doctor},   Entry{"registry", add_registry},     Entry{"config", add_config},
-    Entry{"policy", add_policy},   Entry{"flows", add_flows},           Entry{"metrics", add_metrics},
-    Entry{"top", add_top},         Entry{"log-level", add_log_level},   Entry{"support", add_support},
-    Entry{"version", add_version}, Entry{"completion", add_completion},
+    Entry{"run", add_run},         Entry{"status", add_status},       Entry{"discover", add_discover},
+    Entry{"doctor", add_doctor},   Entry{"registry", add_registry},   Entry{"config", add_config},
+    Entry{"policy", add_policy},   Entry{"flows", add_flows},         Entry{"metrics", add_metrics},
+    Entry{"top", add_top},         Entry{"telemetry", add_telemetry}, Entry{"log-level", add_log_level},
+    Entry{"support", add_support}, Entry{"version", add_version},     Entry{"completion", add_completion},
 };
 
 }  // namespace
@@ -54,7 +54,8 @@ void add_called(Command& root, Session& session, std::string_view first_word) {
 namespace {
 
 int run_command(Session& session, int argc, const char* const* argv) {
-  CommandTree tree("omnitide-agent", "Node agent: discovery, registration, network policy and metrics in one process",
+  CommandTree tree("omnitide-agent",
+                   "Node agent: discovery, registration, network policy, metrics and telemetry in one process",
                    fmt::format("omnitide-agent {}", version()));
   Command root = tree.root();
   add_called(root, session, argc > 1 ? argv[1] : "");

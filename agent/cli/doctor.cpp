@@ -113,6 +113,7 @@ Checks check_all(const Session& session) {
     append(out, check_machine(*root, MachineState::read()));
   append(out, check_discovery(loaded.config));
   append(out, check_configuration(loaded));
+  append(out, check_telemetry(loaded.config));
   append(out, check_agent(session, loaded.config));
   return out;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct MachineState {
 [[nodiscard]] Checks check_machine(const Root& root, const MachineState& state);
 // Configuration, folders, files with secrets, disk space, ports, the registry's port.
 [[nodiscard]] Checks check_configuration(const config::Loaded& loaded);
+// The MQTT library, files of TLS and secrets, the brokers' ports.
+[[nodiscard]] Checks check_telemetry(const config::Config& config);
 // The running agent and its parts; a stopped one is a warning.
 [[nodiscard]] Checks check_agent(const Session& session, const config::Config& config);
 // Every source of discovery, and what eBPF can do.
@@ -55,5 +58,8 @@ void fill(const Checks& checks, node::v1::DoctorReport& out);
 
 // Whether a TCP connection to the URL's host can be opened in time; looking up its name counts too.
 [[nodiscard]] Result<> try_connect(const std::string& host, const std::string& port, std::chrono::milliseconds timeout);
+
+// A file whose content is a secret: there, regular, and readable for its owner only. Nothing for an empty path.
+[[nodiscard]] std::optional<Check> check_secret_file(const char* name, const std::string& path);
 
 }  // namespace omnitide::cli

@@ -113,23 +113,6 @@ Check disk_space(std::string path) {
   return {"disk space", Outcome::ok, finding, ""};
 }
 
-// A file whose content is a secret: there, regular, and readable for its owner only.
-std::optional<Check> secret_file(const char* name, const std::string& path) {
-  struct stat info {};
-  if (path.empty()) return std::nullopt;
-  if (::stat(path.c_str(), &info) != 0) {
-    if (errno == EACCES && ::geteuid() != 0)
-      return Check{name, Outcome::warning, path + " is not visible here", "run as root"};
-    return Check{name, Outcome::problem, fail_errno(errno, path).message, "make the file, mode 0600"};
-  }
-  if (!S_ISREG(info.st_mode)) return Check{name, Outcome::problem, path + " is not a regular file", "name a file"};
-  if ((info.st_mode & 0077) != 0)
-    return Check{name, Outcome::problem,
-                 fmt::format("{} has mode {:04o}: others can read it", path, info.st_mode & 07777U),
-                 "chmod 0600 " + path};
-  return Check{name, Outcome::ok, path, ""};
-}
-
 Check listen_address(const char* name, const std::string& address) {
   const std::size_t colon = address.rfind(':');
   std::string host = address.substr(0, colon);
@@ -158,6 +141,22 @@ Check registry_reachable(const std::string& endpoint) {
 
 }  // namespace
 
+std::optional<Check> check_secret_file(const char* name, const std::string& path) {
+  struct stat info {};
+  if (path.empty()) return std::nullopt;
+  if (::stat(path.c_str(), &info) != 0) {
+    if (errno == EACCES && ::geteuid() != 0)
+      return Check{name, Outcome::warning, path + " is not visible here", "run as root"};
+    return Check{name, Outcome::problem, fail_errno(errno, path).message, "make the file, mode 0600"};
+  }
+  if (!S_ISREG(info.st_mode)) return Check{name, Outcome::problem, path + " is not a regular file", "name a file"};
+  if ((info.st_mode & 0077) != 0)
+    return Check{name, Outcome::problem,
+                 fmt::format("{} has mode {:04o}: others can read it", path, info.st_mode & 07777U),
+                 "chmod 0600 " + path};
+  return Check{name, Outcome::ok, path, ""};
+}
+
 Result<> try_connect(const std::string& host, const std::string& port, std::chrono::milliseconds timeout) {
   // Looking up a name may block for longer than anybody waits: it is left to its thread then.
   struct Shared {
@@ -184,11 +183,11 @@ Checks check_configuration(const config::Loaded& loaded) {
   Checks out{configuration(loaded), state_dir(config.paths.state_dir), disk_space(config.paths.state_dir)};
   const std::string key = config.paths.state_dir + "/identity/node.key";
   if (::access(key.c_str(), F_OK) == 0) {
-    if (auto check = secret_file("identity key", key)) out.push_back(std::move(*check));
-  } else if (auto check = secret_file("join token", config.registration.token_file)) {
+    if (auto check = check_secret_file("identity key", key)) out.push_back(std::move(*check));
+  } else if (auto check = check_secret_file("join token", config.registration.token_file)) {
     out.push_back(std::move(*check));
   }
-  if (auto check = secret_file("bearer token", config.http.bearer_token_file)) out.push_back(std::move(*check));
+  if (auto check = check_secret_file("bearer token", config.http.bearer_token_file)) out.push_back(std::move(*check));
   if (!config.http.web_config_file.empty()) {
     const bool readable = ::access(config.http.web_config_file.c_str(), R_OK) == 0;
     out.push_back({"web configuration", readable ? Outcome::ok : for_user(Outcome::problem),

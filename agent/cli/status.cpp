@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "agent/base/clock.hpp"
 #include "agent/base/text.hpp"
@@ -119,6 +120,25 @@ std::string events(const v1::Status& status, const Console& console) {
   return table.empty() ? std::string{} : fmt::format("\nLast events (UTC)\n{}", table.render(console));
 }
 
+std::string telemetry(const v1::TelemetryStatus& status, WallTime now) {
+  std::uint64_t backlog = 0, dropped = 0;
+  std::optional<WallTime> oldest;
+  for (const v1::TelemetryStream& stream : status.spool().streams()) {
+    backlog += stream.backlog();
+    for (const v1::TelemetryDrop& drop : stream.drops())
+      dropped += drop.records();
+    if (stream.has_oldest()) oldest = std::min(oldest.value_or(WallTime::max()), time_of(stream.oldest()));
+  }
+  std::string out = fmt::format("\nTelemetry: {}", printable(status.link()));
+  if (!status.broker().empty())
+    out += fmt::format(" {} {}", status.link() == "connected" ? "to" : "for", printable(status.broker()));
+  if (status.has_sparkplug()) out += fmt::format(", Sparkplug {}", printable(status.sparkplug().phase()));
+  out += fmt::format(", {} records wait", backlog);
+  if (oldest) out += fmt::format(", the oldest for {}", short_duration(std::max(now - *oldest, WallTime::duration{})));
+  if (dropped > 0) out += fmt::format(", {} dropped: `omnitide-agent telemetry status`", dropped);
+  return out + "\n";
+}
+
 int status(const Session& session) {
   v1::Status status;
   if (const Result<> got = session.agent_status(status); got.has_error()) return session.failed(got.error());
@@ -139,6 +159,7 @@ std::string status_text(const v1::Status& status, const v1::NodeFacts* facts, Wa
     out += "\n" + hardware_summary(values).render(console);
   }
   out += "\n" + parts(status).render(console) + registration(status, now) + failed_sources(status);
+  if (status.has_telemetry()) out += telemetry(status.telemetry(), now);
   return out + events(status, console);
 }
 

@@ -21,6 +21,7 @@
 #include "agent/cli/journal.hpp"
 #include "agent/cli/redact.hpp"
 #include "agent/cli/status_text.hpp"
+#include "agent/cli/telemetry_commands.hpp"
 #include "agent/codec/json.hpp"
 #include "agent/config/render.hpp"
 #include "discovery/inventory/ebpf_source.hpp"
@@ -134,6 +135,11 @@ void add_agent(Bundle& bundle, const Session& session) {
     node::v1::Discovery facts;
     if (const Result<> answered = session.agent_facts(facts); answered.has_error()) return answered.error();
     return codec::to_json(facts, codec::JsonForm::pretty);
+  });
+  bundle.add("telemetry.txt", [&]() -> Result<std::string> {
+    if (got.has_error()) return got.error();
+    if (!status.has_telemetry()) return std::string("telemetry is off\n");
+    return telemetry_text(status.telemetry(), wall_now(), Console{});
   });
   bundle.add("events.txt", [&]() -> Result<std::string> {
     if (got.has_error()) return got.error();

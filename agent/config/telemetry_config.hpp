@@ -34,6 +34,7 @@ struct TelemetryTlsConfig {
   std::string psk_file;  // one line "IDENTITY:HEX KEY"
   std::string alpn;
   bool allow_tls12 = true;
+  bool operator==(const TelemetryTlsConfig&) const = default;
 };
 
 struct SparkplugConfig {
@@ -45,6 +46,7 @@ struct SparkplugConfig {
   std::vector<std::string> include, exclude;                    // globs of metric names
   std::vector<std::string> commands{"rebirth"};
   std::chrono::milliseconds rebirth_interval{60'000};
+  bool operator==(const SparkplugConfig&) const = default;
 };
 
 // The streams of plain mode, in the order of their priority.
@@ -57,6 +59,7 @@ struct PlainConfig {
   std::vector<std::string> streams{kPlainStreams.begin(), kPlainStreams.end()};
   std::chrono::milliseconds metrics_interval{60'000};
   std::uint32_t flow_rate = 50;  // flows a second; the others are counted
+  bool operator==(const PlainConfig&) const = default;
 };
 
 struct SpoolConfig {
@@ -67,6 +70,7 @@ struct SpoolConfig {
   std::uint32_t rate = 0;     // records a second; 0: no limit
   std::chrono::milliseconds sync_interval{1'000};
   std::uint32_t drain_rate = 5'000;  // historical records a second; 0: no limit
+  bool operator==(const SpoolConfig&) const = default;
 };
 
 struct TelemetryConfig {
@@ -85,6 +89,7 @@ struct TelemetryConfig {
   SparkplugConfig sparkplug;
   PlainConfig plain;
   SpoolConfig spool;
+  bool operator==(const TelemetryConfig&) const = default;
 };
 
 }  // namespace omnitide::config

@@ -38,7 +38,7 @@ const std::vector<std::string>& eviction_names() {
 }
 // docs/sparkplug.md has what each of them does.
 const std::vector<std::string>& command_names() {
-  static const std::vector<std::string> names{"rebirth", "rediscover", "interval", "deadband", "reboot"};
+  static const std::vector<std::string> names{"rebirth", "rediscover", "interval", "deadband", "next-server", "reboot"};
   return names;
 }
 const std::vector<std::string>& stream_names() {
@@ -181,9 +181,9 @@ std::vector<Key> sparkplug_keys() {
             read_topic_word(v, true, c.telemetry.sparkplug.primary_host, p);
           },
           [](const Config& c) { return show(c.telemetry.sparkplug.primary_host); }},
-      Key{"telemetry.sparkplug.interval", "duration, 1s to 1h", "How often metrics are collected for Sparkplug.", "",
+      Key{"telemetry.sparkplug.interval", "duration, 1s to 1d", "How often metrics are collected for Sparkplug.", "",
           "", true, false,
-          [](Config& c, const Value& v, Problems& p) { read_duration(v, 1s, 1h, c.telemetry.sparkplug.interval, p); },
+          [](Config& c, const Value& v, Problems& p) { read_duration(v, 1s, 24h, c.telemetry.sparkplug.interval, p); },
           [](const Config& c) { return show(c.telemetry.sparkplug.interval); }},
       Key{"telemetry.sparkplug.max_silence", "duration, 10s to 7d",
           "A metric that does not change is told again after this.", "", "", true, false,
@@ -193,7 +193,7 @@ std::vector<Key> sparkplug_keys() {
           [](const Config& c) { return show(c.telemetry.sparkplug.max_silence); }},
       Key{"telemetry.sparkplug.dead_bands", "list of PATTERN=BAND",
           "Changes that are too small to be told: by so much, or by so many per cent of the value told last. The first "
-          "pattern that matches a metric's name counts.",
+          "pattern that matches a metric's name counts; those of docs/sparkplug.md stand behind them.",
           "[]", "[\"node_load*=5%\", \"node_hwmon_temp_celsius*=0.5\"]", true, false,
           [](Config& c, const Value& v, Problems& p) { read_dead_bands(v, c.telemetry.sparkplug.dead_bands, p); },
           [](const Config& c) { return show(c.telemetry.sparkplug.dead_bands); }},
@@ -206,7 +206,8 @@ std::vector<Key> sparkplug_keys() {
           [](Config& c, const Value& v, Problems& p) { read_globs(v, c.telemetry.sparkplug.exclude, p); },
           [](const Config& c) { return show(c.telemetry.sparkplug.exclude); }},
       Key{"telemetry.sparkplug.commands", "list of commands",
-          "What a host may ask for: rebirth, rediscover, interval, deadband, reboot. Anything else is refused and "
+          "What a host may ask for: rebirth, rediscover, interval, deadband, next-server, reboot. Anything else is "
+          "refused and "
           "reported.",
           "[rebirth]", "[rebirth, rediscover, interval, deadband]", true, false,
           [](Config& c, const Value& v, Problems& p) {

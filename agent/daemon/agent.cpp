@@ -17,7 +17,6 @@
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/io/crypto.hpp"
-#include "discovery/collectors/catalogue.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
 namespace omnitide::daemon {
@@ -50,6 +49,7 @@ Result<> Agent::start() {
   start_registry();
   start_registration();
   start_metrics();
+  start_telemetry();
   start_web();
   asio::co_spawn(context_, notifier_.feed(), asio::detached);
   return {};
@@ -171,6 +171,7 @@ Result<> Agent::start_local_api() {
   };
   add_policy(sources);
   add_metrics(sources);
+  add_telemetry(sources);
   Result<std::unique_ptr<io::HttpServer>> opened = open_local_api(context_, path, std::move(sources));
   if (opened.has_error()) return std::move(opened).error();
   local_api_ = std::move(*opened);
@@ -201,6 +202,7 @@ void Agent::facts_changed() {
   parts_.set("discovery", deaf ? PartState::degraded : PartState::on, deaf ? join(discovery_->deaf(), "; ") : "");
   log::debug(Part::discovery, "facts changed", {{"sha256", hex_encode(facts_sha256_)}});
   if (registration_) registration_->set_facts(std::move(bytes));
+  if (telemetry_) telemetry_->feed().facts_changed(facts_sha256_);
   state_changed();
 }
 
@@ -216,6 +218,7 @@ void Agent::state_changed() {
       bootstrap_token_.clear();
     }
   }
+  tell_telemetry();
   // systemd is told once the local work is up: a registry that cannot be reached must not make the unit fail.
   const bool local = !discovery_ || discovery_->complete();
   if (local && !std::exchange(notified_, true)) notifier_.ready(state_line());
@@ -261,55 +264,9 @@ Snapshot Agent::snapshot() {
                .sources = {}};
   if (registration_) out.registration = registration_->view();
   if (policy_) out.policy = &policy_->report();
+  out.telemetry = telemetry_.get();
   if (discovery_) out.sources = discovery_->inventory().status();
   return out;
-}
-
-void Agent::start_metrics() {
-  std::vector<model::Collector> collectors;
-  const Result<Root> root = Root::open("/");
-  if (!config_.metrics.enabled)
-    parts_.set("metrics", PartState::off, "metrics.enabled is false");
-  else if (root.has_error())
-    parts_.set("metrics", PartState::failed, root.error().message);
-  else
-    collectors = discovery::node_collectors(*root, config_.metrics.collectors);
-  if (!collectors.empty()) parts_.set("metrics", PartState::on, fmt::format("{} collectors", collectors.size()));
-  start_ebpf_metrics(collectors);
-  metrics_ = std::make_unique<metrics::CollectionEngine>(context_.get_executor(), pool_, std::move(collectors),
-                                                         [this](model::SampleBatch& out) { add_samples(out); });
-}
-
-void Agent::start_ebpf_metrics(std::vector<model::Collector>& collectors) {
-  const config::EbpfMetricsConfig& config = config_.metrics.ebpf;
-  if (!config_.metrics.enabled || !config.enabled)
-    return parts_.set("ebpf-metrics", PartState::off,
-                      config.enabled ? "metrics.enabled is false" : "metrics.ebpf.enabled is false");
-  ebpf_metrics_ = std::make_unique<EbpfMetricsPart>(
-      context_, pool_,
-      collectors::Options{
-          .cgroups = config.cgroups, .exclude = config.exclude, .cgroup_root = config_.policy.cgroup_root},
-      [this](PartState state, std::string reason) { parts_.set("ebpf-metrics", state, std::move(reason)); });
-  for (model::Collector& each : ebpf_metrics_->collectors())
-    collectors.push_back(std::move(each));
-  ebpf_metrics_->start();
-}
-
-// What the parts on this loop know.
-void Agent::add_samples(model::SampleBatch& out) {
-  add_self(parts_.all(), pool_.stuck(), out);
-  if (!config_.metrics.enabled) return;
-  if (policy_) {
-    policy_->refresh_counters();
-    add_policy_samples(policy_->report(), out);
-  }
-  if (!discovery_) return;
-  for (const model::Sample& sample : discovery_->inventory().samples()) {
-    // What the collectors measure anew for each scrape is older here.
-    if (sample.descriptor->name.starts_with("node_")) continue;
-    const std::vector<std::string_view> labels(sample.labels.begin(), sample.labels.end());
-    out.add(*sample.descriptor, sample.value, labels);
-  }
 }
 
 std::string Agent::summary() {
@@ -357,6 +314,10 @@ void Agent::reload() {
                              .backoff_base = config_.registration.backoff_base,
                              .backoff_cap = config_.registration.backoff_cap});
     }
+    if (telemetry_)
+      telemetry_->set_config(config_.telemetry);
+    else
+      start_telemetry();
     log::info(Part::config, "configuration reloaded", {{"changed", join(diff.applied, ",")}});
     // The embedded registry's address is put in at the start and is no change of the file.
     std::vector<std::string> kept = diff.needs_restart;
@@ -377,6 +338,7 @@ void Agent::stop(int signal_number) {
   notifier_.stopping();
   notifier_.stop();
   levels_.stop();
+  if (telemetry_) telemetry_->stop();
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
   if (policy_) policy_->stop();

@@ -5,6 +5,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/config/load.hpp"
@@ -17,6 +18,7 @@
 #include "agent/daemon/parts.hpp"
 #include "agent/daemon/policy_part.hpp"
 #include "agent/daemon/report.hpp"
+#include "agent/daemon/telemetry_part.hpp"
 #include "agent/daemon/web.hpp"
 #include "agent/io/http_server.hpp"
 #include "agent/io/worker_pool.hpp"
@@ -57,6 +59,10 @@ class Agent {
   [[nodiscard]] std::string summary();
   [[nodiscard]] boost::asio::awaitable<PageView> page_view();
   void add_metrics(LocalSources& sources);
+  void start_telemetry();
+  [[nodiscard]] TelemetryFeed::Sources telemetry_sources();
+  void add_telemetry(LocalSources& sources);
+  void tell_telemetry();  // of conditions and certificates
   [[nodiscard]] std::vector<std::string> collector_names() const;
 
   config::LoadOptions load_options_;
@@ -80,6 +86,8 @@ class Agent {
   std::unique_ptr<PolicyPart> policy_;
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
+  std::unique_ptr<TelemetryPart> telemetry_;
+  std::optional<WallTime> certificate_expires_;
   std::unique_ptr<io::HttpServer> local_api_;
   std::unique_ptr<Web> web_;
   std::string bootstrap_token_;  // file that the embedded registry's token was written to; removed once joined

@@ -1,13 +1,11 @@
-// What the agent shows people of its measurements: the web page, and metrics on the local API.
+// The web page.
 #include <algorithm>
 #include <memory>
 
 #include "agent/base/version.hpp"
 #include "agent/daemon/agent.hpp"
-#include "agent/daemon/metrics_report.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "omnitide/node/v1/local.pb.h"
-#include "omnitide/node/v1/metrics.pb.h"
 
 namespace omnitide::daemon {
 
@@ -50,13 +48,6 @@ PageFlow page_flow(const v1::Flow& flow) {
 
 }  // namespace
 
-std::vector<std::string> Agent::collector_names() const {
-  std::vector<std::string> out;
-  for (const model::Collector& collector : metrics_->collectors())
-    out.emplace_back(collector.name);
-  return out;
-}
-
 asio::awaitable<PageView> Agent::page_view() {
   PageView out{
       .node = config_.node.name,
@@ -84,14 +75,6 @@ asio::awaitable<PageView> Agent::page_view() {
   }
   std::ranges::reverse(out.flows);
   co_return out;
-}
-
-void Agent::add_metrics(LocalSources& sources) {
-  sources.metrics = [this](v1::MetricFamilyList& out) -> asio::awaitable<Result<>> {
-    const std::shared_ptr<const metrics::Collection> collection = co_await metrics_->collect();
-    fill(collection->batches(), out);
-    co_return Result<>();
-  };
 }
 
 }  // namespace omnitide::daemon

@@ -108,6 +108,10 @@ void DiscoveryPart::deafened(std::string reason) {
   if (complete_) on_facts_();
 }
 
+void DiscoveryPart::read_all() {
+  if (!stopping_) request_all();
+}
+
 void DiscoveryPart::request_all() {
   for (std::size_t i = 0; i < slots_.size(); ++i)
     request(i);

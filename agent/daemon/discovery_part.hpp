@@ -34,6 +34,7 @@ class DiscoveryPart {
 
   void start();
   void stop();
+  void read_all();  // everything again, now
   void set_timing(std::chrono::milliseconds refresh_interval, std::chrono::milliseconds debounce);
   [[nodiscard]] discovery::Inventory& inventory() { return inventory_; }
   [[nodiscard]] bool complete() const { return complete_; }  // every source that readiness waits for was read once

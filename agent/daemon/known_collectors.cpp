@@ -2,6 +2,7 @@
 
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
+#include "agent/daemon/telemetry_report.hpp"
 #include "agent/metrics/collection.hpp"
 #include "discovery/collectors/catalogue.hpp"
 #include "ebpf/collectors/catalogue.hpp"
@@ -22,7 +23,8 @@ model::Collector only_described(std::string_view name, std::span<const model::Me
 }  // namespace
 
 std::vector<model::Collector> known_collectors() {
-  static const std::vector<const model::MetricDescriptor*> self = self_descriptors(), policy = policy_descriptors();
+  static const std::vector<const model::MetricDescriptor*> self = self_descriptors(), policy = policy_descriptors(),
+                                                           telemetry = telemetry_descriptors();
   std::vector<model::Collector> out;
   model::CollectorSettings settings;
   settings.on.fill(true);
@@ -37,6 +39,7 @@ std::vector<model::Collector> known_collectors() {
   out.push_back(only_described("agent.collectors", metrics::CollectionEngine::own_descriptors(), "the agent itself"));
   out.push_back(only_described("agent.discovery", {}, "discovery, see facts.md; as old as its last round"));
   out.push_back(only_described("agent.policy", policy, "tables of the policy data path"));
+  out.push_back(only_described("agent.telemetry", telemetry, "telemetry over MQTT, where a broker is named"));
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "agent/codec/json.hpp"
 #include "omnitide/node/v1/local.pb.h"
 #include "omnitide/node/v1/metrics.pb.h"
+#include "omnitide/node/v1/telemetry_status.pb.h"
 
 namespace omnitide::daemon {
 
@@ -124,6 +125,29 @@ void add_metrics_route(std::vector<io::Route>& routes, const std::shared_ptr<con
                     .body_limit = 0});
 }
 
+void add_telemetry_routes(std::vector<io::Route>& routes, const std::shared_ptr<const LocalSources>& sources) {
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/telemetry",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::TelemetryStatus body;
+                      const Result<> done = sources->telemetry(body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/telemetry/messages",
+                    .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+                      v1::TelemetryMessageList body;
+                      const std::chrono::milliseconds patience(number(request, "wait"));
+                      const Result<> done = co_await sources->telemetry_messages(
+                          number(request, "after"), std::min(patience, kLongestPatience), body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context, const std::string& socket_path,
@@ -160,6 +184,7 @@ Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context
                .guard = only_root};
   add_policy_routes(routes, sources);
   if (sources->metrics) add_metrics_route(routes, sources);
+  if (sources->telemetry) add_telemetry_routes(routes, sources);
   io::ServerLimits limits;
   limits.connections = 64;
   auto server = std::make_unique<io::HttpServer>(context, std::move(routes), limits);

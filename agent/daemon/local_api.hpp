@@ -20,6 +20,8 @@ class PolicyStatus;
 class PolicyTextList;
 class PolicyWaitResponse;
 class Status;
+class TelemetryMessageList;
+class TelemetryStatus;
 }  // namespace omnitide::node::v1
 
 namespace omnitide::daemon {
@@ -37,6 +39,11 @@ struct LocalSources {
                                                  node::v1::FlowList&)>
       flows{};
   std::function<boost::asio::awaitable<Result<>>(node::v1::MetricFamilyList&)> metrics{};  // one collection
+  // Of telemetry; they fail with failed_precondition while it is off.
+  std::function<Result<>(node::v1::TelemetryStatus&)> telemetry{};
+  std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,
+                                                 node::v1::TelemetryMessageList&)>
+      telemetry_messages{};
 };
 
 // Listens at once; the server lives as long as the returned object.

@@ -119,14 +119,27 @@ void EventRing::add(WallTime now, const log::Line& line) {
   if (line.level < log::Level::info) return;
   Event event{now, line.part, line.level, sentence(line)};
   if (event.message.size() > kMaxFieldBytes) event.message = printable(event.message, kMaxFieldBytes);
-  const std::lock_guard lock(mutex_);
-  if (events_.size() == capacity_) events_.pop_front();
-  events_.push_back(std::move(event));
+  std::shared_ptr<const std::function<void()>> listener;
+  {
+    const std::lock_guard lock(mutex_);
+    event.number = ++number_;
+    if (events_.size() == capacity_) events_.pop_front();
+    events_.push_back(std::move(event));
+    listener = listener_;
+  }
+  if (listener) (*listener)();
 }
 
-std::vector<Event> EventRing::snapshot() const {
+std::vector<Event> EventRing::snapshot(std::uint64_t after) const {
   const std::lock_guard lock(mutex_);
-  return {events_.begin(), events_.end()};
+  const auto first = std::ranges::upper_bound(events_, after, {}, &Event::number);
+  return {first, events_.end()};
+}
+
+void EventRing::set_listener(std::function<void()> listener) {
+  auto next = listener ? std::make_shared<const std::function<void()>>(std::move(listener)) : nullptr;
+  const std::lock_guard lock(mutex_);
+  listener_.swap(next);
 }
 
 std::string render_text(const log::Line& line, WallTime now, TextStyle style) {

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,7 +25,8 @@ struct Event {
   WallTime time{};
   log::Part part = log::Part::agent;
   log::Level level = log::Level::info;
-  std::string message;  // printable, with its fields as key=value
+  std::string message;       // printable, with its fields as key=value
+  std::uint64_t number = 0;  // from 1, one more each
 };
 
 // The last events at info and above. Safe to use from any thread.
@@ -31,12 +34,17 @@ class EventRing {
  public:
   explicit EventRing(std::size_t capacity = 256) : capacity_(capacity) {}
   void add(WallTime now, const log::Line& line);
-  [[nodiscard]] std::vector<Event> snapshot() const;  // oldest first
+  // Those behind number `after`, oldest first.
+  [[nodiscard]] std::vector<Event> snapshot(std::uint64_t after = 0) const;
+  // Is called after each event, on the thread that logged it; it must not log. Replaces the one before.
+  void set_listener(std::function<void()> listener);
 
  private:
   const std::size_t capacity_;
   mutable std::mutex mutex_;
   std::deque<Event> events_;
+  std::uint64_t number_ = 0;  // of the last one
+  std::shared_ptr<const std::function<void()>> listener_;
 };
 
 enum class TextStyle : std::uint8_t {

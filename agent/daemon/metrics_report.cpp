@@ -29,17 +29,23 @@ void fill(const model::SampleView& sample, v1::MetricValue& out) {
 
 }  // namespace
 
-void fill(std::span<const model::SampleBatch* const> batches, v1::MetricFamilyList& out) {
+void fill(std::span<const model::SampleBatch* const> batches, v1::MetricFamilyList& out, MetricDetail detail,
+          const std::function<bool(const model::SampleView&)>& wanted) {
   const metrics::Families all = metrics::group(batches);
   out.set_refused(all.refused);
   for (const metrics::Family& family : all.families) {
-    v1::MetricFamily& added = *out.add_items();
-    added.set_name(std::string(family.descriptor->name));
-    added.set_type(std::string(model::type_name(family.descriptor->type, "unknown")));
-    added.set_unit(std::string(family.descriptor->unit));
-    added.set_help(valid_utf8(family.descriptor->help));
-    for (const model::SampleView* sample : family.samples)
-      fill(*sample, *added.add_values());
+    v1::MetricFamily* added = nullptr;
+    for (const model::SampleView* sample : family.samples) {
+      if (wanted && !wanted(*sample)) continue;
+      if (added == nullptr) {
+        added = out.add_items();
+        added->set_name(std::string(family.descriptor->name));
+        added->set_type(std::string(model::type_name(family.descriptor->type, "unknown")));
+        added->set_unit(std::string(family.descriptor->unit));
+        if (detail == MetricDetail::full) added->set_help(valid_utf8(family.descriptor->help));
+      }
+      fill(*sample, *added->add_values());
+    }
   }
 }
 

@@ -1,16 +1,20 @@
 #include "agent/daemon/parts.hpp"
 
+#include <algorithm>
+
 namespace omnitide::daemon {
 
 void Parts::set(std::string_view name, model::PartState state, std::string reason, std::vector<std::string> urls) {
-  for (model::PartStatus& part : parts_) {
-    if (part.name != name) continue;
-    part.state = state;
-    part.reason = std::move(reason);
-    if (!urls.empty()) part.urls = std::move(urls);
-    return;
+  const auto found = std::ranges::find(parts_, name, &model::PartStatus::name);
+  if (found == parts_.end()) {
+    parts_.push_back({std::string(name), state, std::move(reason), std::move(urls)});
+  } else {
+    if (!urls.empty()) found->urls = std::move(urls);
+    if (found->state == state && found->reason == reason) return;
+    found->state = state;
+    found->reason = std::move(reason);
   }
-  parts_.push_back({std::string(name), state, std::move(reason), std::move(urls)});
+  if (on_change_) on_change_(name);
 }
 
 }  // namespace omnitide::daemon

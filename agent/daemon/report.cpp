@@ -5,6 +5,7 @@
 #include "agent/codec/facts_codec.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
+#include "agent/daemon/telemetry_part.hpp"
 #include "discovery/inventory/labels.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
@@ -16,6 +17,14 @@ void set_time(WallTime time, google::protobuf::Timestamp* out) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
   out->set_seconds(seconds.time_since_epoch().count());
   out->set_nanos(static_cast<std::int32_t>((time - seconds).count()) * 1'000'000);
+}
+
+void fill(const Event& event, v1::Event& out) {
+  set_time(event.time, out.mutable_time());
+  out.set_part(std::string(log::name(event.part)));
+  out.set_level(std::string(log::name(event.level)));
+  out.set_message(event.message);
+  out.set_number(event.number);
 }
 
 namespace {
@@ -64,14 +73,11 @@ void fill(const Snapshot& snapshot, v1::Status& out) {
   out.set_facts_sha256(hex_encode(snapshot.facts_sha256));
   for (const discovery::SourceStatus& source : snapshot.sources)
     fill(source, *out.add_sources());
-  for (const Event& event : snapshot.events.snapshot()) {
-    v1::Event& row = *out.add_events();
-    set_time(event.time, row.mutable_time());
-    row.set_part(std::string(log::name(event.part)));
-    row.set_level(std::string(log::name(event.level)));
-    row.set_message(event.message);
-  }
+  for (const Event& event : snapshot.events.snapshot())
+    fill(event, *out.add_events());
   if (snapshot.policy != nullptr) fill(*snapshot.policy, *out.mutable_policy());
+  if (snapshot.telemetry != nullptr && snapshot.telemetry->enabled())
+    snapshot.telemetry->fill(*out.mutable_telemetry());
   out.set_state_dir(snapshot.config.paths.state_dir);
   if (snapshot.config.registry.embedded) out.set_registry_dir(snapshot.config.registry.dir);
   out.set_resident_bytes(resident_bytes());

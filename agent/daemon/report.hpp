@@ -19,10 +19,13 @@ class Timestamp;
 }
 namespace omnitide::node::v1 {
 class Discovery;
+class Event;
 class Status;
 }  // namespace omnitide::node::v1
 
 namespace omnitide::daemon {
+
+class TelemetryPart;
 
 // Everything that a report is made of, at one moment. Nothing is owned.
 struct Snapshot {
@@ -35,10 +38,12 @@ struct Snapshot {
   std::chrono::duration<double> ready_after{0};
   std::optional<registration::View> registration;
   std::vector<discovery::SourceStatus> sources;
-  const PolicyReport* policy = nullptr;  // null while network policy is off
+  const PolicyReport* policy = nullptr;      // null while network policy is off
+  const TelemetryPart* telemetry = nullptr;  // null while no broker is named
 };
 
 void set_time(WallTime time, google::protobuf::Timestamp* out);
+void fill(const Event& event, node::v1::Event& out);
 void fill(const Snapshot& snapshot, node::v1::Status& out);
 void fill(const Snapshot& snapshot, const model::NodeFacts& facts, const std::vector<model::Sample>& samples,
           node::v1::Discovery& out);

@@ -88,7 +88,7 @@ TEST_CASE("sizes, dead bands and topics say what would be right") {
         "telemetry.group: \"a/b\" has a character that topics use (no '/', '+' and '#')");
   CHECK(fault_of({{"SPARKPLUG_COMMANDS", "[rebot]"}}) ==
         "telemetry.sparkplug.commands[0]: \"rebot\" is not known (did you mean reboot? one of rebirth, rediscover, "
-        "interval, deadband, reboot)");
+        "interval, deadband, next-server, reboot)");
 }
 
 TEST_CASE("secrets are named, never given") {

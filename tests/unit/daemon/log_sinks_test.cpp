@@ -116,6 +116,23 @@ TEST_CASE("the ring keeps the last events at info and above") {
   CHECK(events.back().message == "line i=4");
 }
 
+TEST_CASE("events are numbered, told once they are there, and can be taken from where one stopped") {
+  EventRing ring(3);
+  std::vector<std::size_t> seen;
+  ring.set_listener([&ring, &seen] { seen.push_back(ring.snapshot().back().number); });
+  for (int i = 0; i < 5; ++i)
+    ring.add(kNoon, log::Line{log::Level::info, log::Part::agent, "line", {}});
+  ring.add(kNoon, log::Line{log::Level::debug, log::Part::agent, "detail", {}});
+  CHECK(seen == std::vector<std::size_t>{1, 2, 3, 4, 5});
+  CHECK(ring.snapshot(1).front().number == 3);  // 2 came too long ago
+  REQUIRE(ring.snapshot(4).size() == 1);
+  CHECK(ring.snapshot(4).front().number == 5);
+  CHECK(ring.snapshot(5).empty());
+  ring.set_listener({});
+  ring.add(kNoon, log::Line{log::Level::info, log::Part::agent, "line", {}});
+  CHECK(seen.size() == 5);
+}
+
 TEST_CASE("the ring is safe from several threads") {
   EventRing ring(16);
   std::vector<std::thread> writers;

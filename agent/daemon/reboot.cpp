@@ -1,0 +1,60 @@
+#include "agent/daemon/reboot.hpp"
+
+#include <dlfcn.h>
+#include <systemd/sd-bus.h>
+
+#include <cstdint>
+#include <string>
+
+namespace omnitide::daemon {
+
+namespace {
+
+constexpr std::uint64_t kTimeoutMicroseconds = 5'000'000;
+
+// Loaded when it is needed: see notifier.cpp.
+struct Library {
+  decltype(&::sd_bus_open_system) open = nullptr;
+  decltype(&::sd_bus_set_method_call_timeout) set_timeout = nullptr;
+  decltype(&::sd_bus_flush_close_unref) close = nullptr;
+  decltype(&::sd_bus_call_method) call = nullptr;
+  decltype(&::sd_bus_error_free) free_error = nullptr;
+  bool good = false;
+
+  Library() {
+    void* library = ::dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) return;
+    good = find(library, "sd_bus_open_system", open) && find(library, "sd_bus_set_method_call_timeout", set_timeout) &&
+           find(library, "sd_bus_flush_close_unref", close) && find(library, "sd_bus_call_method", call) &&
+           find(library, "sd_bus_error_free", free_error);
+  }
+  template <class Function>
+  static bool find(void* library, const char* name, Function& out) {
+    out = reinterpret_cast<Function>(::dlsym(library, name));
+    return out != nullptr;
+  }
+};
+
+}  // namespace
+
+Result<> reboot_by_logind() {
+  static const Library library;
+  if (!library.good) return fail(Code::unavailable, "libsystemd is not installed, so logind cannot be asked");
+  sd_bus* bus = nullptr;
+  if (const int problem = library.open(&bus); problem < 0) return fail_errno(-problem, "cannot reach the system bus");
+  (void)library.set_timeout(bus, kTimeoutMicroseconds);
+  sd_bus_error error = SD_BUS_ERROR_NULL;
+  constexpr int kInteractive = 0;
+  const int asked = library.call(bus, "org.freedesktop.login1", "/org/freedesktop/login1",
+                                 "org.freedesktop.login1.Manager", "Reboot", &error, nullptr, "b", kInteractive);
+  Result<> out;
+  if (asked < 0) {
+    const std::string why = error.message == nullptr ? "no reason given" : error.message;
+    out = fail_errno(-asked, "logind refuses to reboot: " + why);
+  }
+  library.free_error(&error);
+  library.close(bus);
+  return out;
+}
+
+}  // namespace omnitide::daemon
