@@ -112,8 +112,19 @@ Result<RecordNumber> Publisher::Impl::record(Stream stream, WallTime time, std::
   return number;
 }
 
+// Before the table of names is full: those that neither the present set nor a record carries.
+void Publisher::Impl::forget_names() {
+  if (aliases_->size() < AliasTable::kMost / 2) return;
+  if (spool_->status().streams[static_cast<std::size_t>(Stream::sparkplug)].records > 0) return;
+  std::vector<std::uint64_t> used;
+  for (const KnownMetric& one : known_)
+    used.push_back(one.alias);
+  aliases_->keep_only(used);
+}
+
 void Publisher::Impl::metrics(std::vector<NamedMetric> all, WallTime time) {
   if (!spool_ || !session_) return;
+  forget_names();
   std::vector<KnownMetric> known;
   known.reserve(all.size());
   for (NamedMetric& metric : all) {

@@ -36,6 +36,7 @@ class Publisher::Impl : public std::enable_shared_from_this<Impl> {
   void set_dead_bands(std::vector<std::pair<std::string, std::string>> dead_bands);
   [[nodiscard]] PublisherStatus status() const;
   void append_report(const Report& report);
+  void forget_names();
   void abandon();  // the owner is gone: nothing more happens
 
  private:

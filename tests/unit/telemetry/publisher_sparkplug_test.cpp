@@ -211,6 +211,35 @@ TEST_CASE("history of a metric that is gone is sent too, and then the metric goe
   CHECK(host.online());
 }
 
+TEST_CASE("names that come and go for years leave room for new ones") {
+  const TempTree tree;
+  const ScriptedBroker broker;
+  Loop loop;
+  PublisherOptions options = options_of(tree, {broker.port()});
+  options.sparkplug->rebirth_interval = 1ms;
+  PublisherNode node(loop, std::move(options));
+  const auto unconfirmed = [&node] {
+    return node.publisher->status().spool.streams[static_cast<std::size_t>(Stream::sparkplug)].records;
+  };
+  constexpr std::size_t kRound = 8'000, kRounds = 5;
+  for (std::size_t round = 0; round < kRounds; ++round) {
+    std::vector<NamedMetric> all{metric("", "stays", static_cast<double>(round))};
+    for (std::size_t i = 0; i < kRound; ++i)
+      all.push_back(metric("", "m" + std::to_string(round * kRound + i), 1));
+    node.publisher->metrics(std::move(all), wall_now());
+    REQUIRE(loop.until([&] { return unconfirmed() == 0; }));
+  }
+  const AliasTable table = AliasTable::load(tree.path() + "/telemetry/aliases").value();
+  CHECK(table.size() < AliasTable::kMost);
+  std::size_t last = 0;
+  for (std::uint64_t alias = AliasTable::kFirst; alias < 3 * AliasTable::kMost; ++alias) {
+    const AliasTable::Entry* entry = table.find(alias);
+    if (entry != nullptr && entry->name == "m" + std::to_string(kRounds * kRound - 1)) ++last;
+    if (entry != nullptr && entry->name == "stays") CHECK(alias == AliasTable::kFirst);
+  }
+  CHECK(last == 1);
+}
+
 TEST_CASE("data of QoS 0 that a dying connection swallowed is sent again as history") {
   const TempTree tree;
   ScriptedBroker broker;
