@@ -76,9 +76,9 @@ pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)
 
 # OpenSSL and libmosquitto are there when they are needed: most commands never do.
 include(LazyLibrary)
+pkg_get_variable(MOSQUITTO_LIBDIR libmosquitto libdir)
+find_library(MOSQUITTO_LIBRARY mosquitto HINTS "${MOSQUITTO_LIBDIR}" REQUIRED)
 if(OMNITIDE_LAZY)
-  pkg_get_variable(MOSQUITTO_LIBDIR libmosquitto libdir)
-  find_library(MOSQUITTO_LIBRARY mosquitto HINTS "${MOSQUITTO_LIBDIR}" REQUIRED)
   omnitide_lazy_library(crypto libcrypto.so.3 "${OPENSSL_CRYPTO_LIBRARY}")
   omnitide_lazy_library(ssl libssl.so.3 "${OPENSSL_SSL_LIBRARY}")
   omnitide_lazy_library(mosquitto libmosquitto.so.1 "${MOSQUITTO_LIBRARY}")

@@ -37,12 +37,18 @@ kernels() {
   [[ $failed -eq 0 ]]
 }
 
+# Libraries that programs of ours open when they call them (cmake/LazyLibrary.cmake): ldd does not see them.
+OPENED_LIBRARIES='/[^ ]*/lib(ssl|crypto|mosquitto)[.]so[.][0-9]+$'
+
 # with_libraries TREE FROM TO: a program and the shared libraries that it asks for, at the same places.
 with_libraries() {
   local tree="$1" from="$2" library
   install -D -m 0755 "$from" "$tree$3"
   strip -g "$tree$3" 2>/dev/null || true
-  ldd "$from" 2>/dev/null | grep -oE '/[^ ]+' | while IFS= read -r library; do
+  {
+    ldd "$from" 2>/dev/null | grep -oE '/[^ ]+'
+    if [[ "$from" == build/* ]]; then ldconfig -p | grep -oE "$OPENED_LIBRARIES"; fi
+  } | while IFS= read -r library; do
     [[ -e "$tree$library" ]] || install -D -m 0755 "$(readlink -f "$library")" "$tree$library"
   done || true
 }

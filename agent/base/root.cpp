@@ -59,8 +59,11 @@ Result<UniqueFd> Root::open_at(const std::string& path, int flags) const {
   int fd = open_in_root(fd_->get(), path.c_str(), static_cast<std::uint64_t>(flags));
   // Kernels before 5.6 lack openat2. There "/" can be opened plainly; a fixture root is for tests and needs the call.
   if (fd < 0 && errno == ENOSYS && is_machine()) fd = ::open(path.c_str(), flags | O_CLOEXEC);
-  if (fd < 0) return fail_errno(errno, fmt::format("cannot open {}", path));
-  return UniqueFd(fd);
+  if (fd >= 0) return UniqueFd(fd);
+  Error error = fail_errno(errno, fmt::format("cannot open {}", path));
+  if (errno != ENOSYS) return error;
+  return std::move(error).with_hint(
+      "openat2 is missing: a kernel before 5.6, or a filter of system calls such as RestrictSUIDSGID=yes of systemd");
 }
 
 Result<std::string> Root::read(const std::string& path, std::size_t limit) const {

@@ -31,6 +31,7 @@ constexpr std::array kCommands{
     Entry{"policy", add_policy},   Entry{"flows", add_flows},         Entry{"metrics", add_metrics},
     Entry{"top", add_top},         Entry{"telemetry", add_telemetry}, Entry{"log-level", add_log_level},
     Entry{"support", add_support}, Entry{"version", add_version},     Entry{"completion", add_completion},
+    Entry{"manual", add_manual},
 };
 
 }  // namespace
@@ -46,8 +47,9 @@ void add_all(Command& root, Session& session) {
 
 void add_called(Command& root, Session& session, std::string_view first_word) {
   const auto entry = std::ranges::find(kCommands, first_word, &Entry::name);
-  // Completion writes down the whole tree; whoever names no command wants to hear of all.
-  if (entry == kCommands.end() || entry->add == add_completion) return add_all(root, session);
+  // These two write down the whole tree; whoever names no command wants to hear of all.
+  if (entry == kCommands.end() || entry->add == add_completion || entry->add == add_manual)
+    return add_all(root, session);
   entry->add(root, session);
 }
 

@@ -185,6 +185,7 @@ Command Command::add(const std::string& name, const std::string& help) {
 
 std::string Command::name() const { return app_->get_name(); }
 std::string Command::help() const { return app_->get_description(); }
+std::string Command::footer() const { return app_->get_footer(); }
 
 std::vector<Command> Command::children() const {
   std::vector<Command> out;
@@ -202,6 +203,8 @@ std::vector<Command::OptionView> Command::views() const {
     for (const std::string& name : option->get_lnames())
       view.names.push_back("--" + name);
     if (option->get_type_size() != 0) view.type = option->get_type_name();
+    view.help = option->get_description();
+    if (view.names.empty()) view.argument = option->get_name();
     out.push_back(std::move(view));
   }
   return out;

@@ -39,13 +39,16 @@ class Command {
 
   [[nodiscard]] Command add(const std::string& name, const std::string& help);  // a sub-command
 
-  // For completion.
+  // For completion and the manual page.
   struct OptionView {
     std::vector<std::string> names;  // with dashes; empty: an argument
     std::string type;                // empty: a flag
+    std::string help;
+    std::string argument;  // its name, of an argument
   };
   [[nodiscard]] std::string name() const;
   [[nodiscard]] std::string help() const;
+  [[nodiscard]] std::string footer() const;             // examples and footnotes
   [[nodiscard]] std::vector<Command> children() const;  // without hidden ones
   [[nodiscard]] std::vector<OptionView> views() const;
 

@@ -23,6 +23,7 @@ void add_metrics(Command& root, Session& session);
 void add_telemetry(Command& root, Session& session);  // with its sub-commands: telemetry_commands.hpp
 void add_top(Command& root, Session& session);
 void add_completion(Command& root, Session& session);
+void add_manual(Command& root, Session& session);
 
 void add_all(Command& root, Session& session);
 // The one command that the line's first word names, else all: making the tree of all takes longer than `discover`'s

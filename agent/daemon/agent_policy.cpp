@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "agent/daemon/agent.hpp"
 #include "agent/daemon/policy_report.hpp"
@@ -13,9 +15,20 @@ namespace omnitide::daemon {
 namespace asio = boost::asio;
 using model::PartState;
 
+namespace {
+
+// The package makes the folder; what holds is what lies in it.
+bool holds_pins(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::directory_iterator entries(folder, error);
+  return !error && entries != std::filesystem::directory_iterator();
+}
+
+}  // namespace
+
 void Agent::start_policy() {
   if (config_.policy.mode == config::PolicyMode::off) {
-    const bool left = ::access(config_.policy.pin_dir.c_str(), F_OK) == 0;
+    const bool left = holds_pins(config_.policy.pin_dir);
     return parts_.set("policy", PartState::off,
                       left ? fmt::format("policy.mode is off, but what an earlier agent pinned in {} still holds: "
                                          "`omnitide-agent policy detach` takes it away",

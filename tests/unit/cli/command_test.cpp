@@ -13,6 +13,7 @@
 #include "agent/cli/cli.hpp"
 #include "agent/cli/commands.hpp"
 #include "agent/cli/completion.hpp"
+#include "agent/cli/manual.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/fixture.hpp"
 
@@ -240,6 +241,25 @@ TEST_CASE("the other shells' scripts know every command") {
   for (const std::string& script : {zsh_completion(root), fish_completion(root)}) {
     for (const char* path : {"\" status\"", "\" registry nodes approve\"", "\" config check\""})
       CHECK(script.find(path) != std::string::npos);
+  }
+}
+
+TEST_CASE("the manual page has every command with its options, and requests of man(7) only") {
+  CommandTree tree("omnitide-agent", "test");
+  const Callbacks callbacks{};
+  Session session(callbacks);
+  Command root = tree.root();
+  add_all(root, session);
+  const std::string page = manual_page(root, "1.2.3", WallTime{});
+  CHECK(page.find("\n.TH OMNITIDE\\-AGENT 8 1970-01-01 \"omnitide\\-agent 1.2.3\"") != std::string::npos);
+  for (const char* command : {"\n.SS status\n", "\n.SS registry nodes approve\n", "\n.SS log\\-level\n"})
+    CHECK(page.find(command) != std::string::npos);
+  CHECK(page.find("\\fB\\-o\\fR, \\fB\\-\\-output\\fR \\fItable|json|yaml\\fR") != std::string::npos);
+  const std::set<std::string_view> known{".\\\"", ".TH", ".SH", ".SS", ".TP", ".PP", ".nf", ".fi", ".B", ".I", ".RI"};
+  for (const std::string_view line : split(page, '\n')) {
+    if (!line.starts_with('.')) continue;
+    INFO(line);
+    CHECK(known.contains(line.substr(0, line.find(' '))));
   }
 }
 
