@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <set>
+#include <string_view>
 
 #include "agent/base/fd.hpp"
 #include "agent/base/file.hpp"
