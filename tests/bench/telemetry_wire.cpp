@@ -110,6 +110,20 @@ std::size_t publish_size(std::string_view topic, std::size_t payload) {
 }
 
 std::size_t json_size(const std::vector<Series>& all) {
+  std::size_t out = 0;
+  for (const Series& series : all) {
+    std::string tags = fmt::format("\"host\":\"{}\"", kHost);
+    for (const auto& [name, value] : series.labels)
+      tags += fmt::format(",{}:{}", json_quote(name), json_quote(value));
+    const std::string_view field = series.name.ends_with("_total") ? "counter" : "gauge";
+    const std::string text = fmt::format(R"({{"fields":{{"{}":{}}},"name":{},"tags":{{{}}},"timestamp":1700000000}})",
+                                         field, series.text, json_quote(series.name), tags);
+    out += publish_size(fmt::format("telegraf/{}/{}", kHost, series.name), text.size());
+  }
+  return out;
+}
+
+std::size_t batched_json_size(const std::vector<Series>& all) {
   std::map<std::map<std::string, std::string>, std::string> fields;  // by tags
   for (const Series& series : all) {
     std::string& text = fields[series.labels];
@@ -181,7 +195,7 @@ std::size_t remote_write_size(const std::vector<Series>& all, std::uint64_t time
 
 int main(int argc, char* argv[]) {
   telemetry::MetricSelector selector(telemetry::default_selection());
-  std::size_t metrics = 0, json = 0, remote_write = 0;
+  std::size_t metrics = 0, json = 0, batched = 0, remote_write = 0;
   std::uint64_t time = 1'700'000'000'000;
   for (int i = 1; i < argc; ++i) {
     std::ifstream file(argv[i], std::ios::binary);
@@ -200,8 +214,9 @@ int main(int argc, char* argv[]) {
       if (series_of(metric, one)) all.push_back(one);
     metrics += all.size();
     json += json_size(all);
+    batched += batched_json_size(all);
     remote_write += remote_write_size(all, time += 10'000);
   }
-  fmt::print("{} {} {}\n", metrics, json, remote_write);
+  fmt::print("{} {} {} {}\n", metrics, json, batched, remote_write);
   return 0;
 }

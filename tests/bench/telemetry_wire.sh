@@ -65,12 +65,14 @@ done
 total="$(wire)"
 connects="$(telemetry | grep -oE '"connects": ?"[0-9]+"' | grep -oE '[0-9]+')"
 [[ "$connects" == 1 ]] || die "the connection was made $connects times"
-read -r metrics json remote < <("$PROGRAM" "$scratch"/collection.*)
+read -r metrics json batched remote < <("$PROGRAM" "$scratch"/collection.*)
 hour() { awk -v bytes="$1" -v rounds="$rounds" 'BEGIN { printf "%.0f", bytes / rounds * 360 }'; }
 ours=$((birth + $(hour $((total - birth)))))
 json="$(hour "$json")"
+batched="$(hour "$batched")"
 remote="$(hour "$remote")"
 printf '%s collections of %s metrics; birth %s bytes, then %s bytes a collection\n' "$rounds" "$((metrics / rounds))" \
   "$birth" "$(((total - birth) / rounds))"
 row "bytes of a node-hour at 10 s, Sparkplug against Telegraf's JSON, aim: a tenth" "$ours" "$json" "$(div "$ours" "$json" %.3f)"
+row "bytes of a node-hour at 10 s, Sparkplug against batched JSON" "$ours" "$batched" "$(div "$ours" "$batched" %.3f)"
 row "bytes of a node-hour at 10 s, Sparkplug against remote write" "$ours" "$remote" "$(div "$ours" "$remote" %.3f)"

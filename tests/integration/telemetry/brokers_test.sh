@@ -46,7 +46,7 @@ registry=$OMNITIDE_PROGRAMS/omnitide-registry
 "$registry" init --dir "$work/registry" >/dev/null
 "$registry" token --dir "$work/registry" -o "$work/token" >/dev/null
 : >"$work/registry.log"
-"$registry" serve --dir "$work/registry" --listen 127.0.0.1:0 --certificate-lifetime 15s >"$work/registry.log" 2>&1 &
+"$registry" serve --dir "$work/registry" --listen 127.0.0.1:0 --certificate-lifetime 8s --heartbeat-interval 1s >"$work/registry.log" 2>&1 &
 registry_pid=$!
 within 10 grep -qoE 'https://127\.0\.0\.1:[0-9]+' "$work/registry.log" || { cat "$work/registry.log"; exit 1; }
 endpoint=$(grep -oE 'https://127\.0\.0\.1:[0-9]+' "$work/registry.log" | head -n 1)
