@@ -29,24 +29,29 @@ void fill(const model::SampleView& sample, v1::MetricValue& out) {
 
 }  // namespace
 
+std::size_t each_family(std::span<const model::SampleBatch* const> batches, MetricDetail detail,
+                        const std::function<bool(const model::SampleView&)>& wanted,
+                        const std::function<void(v1::MetricFamily&)>& take) {
+  const metrics::Families all = metrics::group(batches);
+  v1::MetricFamily out;
+  for (const metrics::Family& family : all.families) {
+    out.Clear();
+    for (const model::SampleView* sample : family.samples)
+      if (!wanted || wanted(*sample)) fill(*sample, *out.add_values());
+    if (out.values_size() == 0) continue;
+    out.set_name(std::string(family.descriptor->name));
+    out.set_type(std::string(model::type_name(family.descriptor->type, "unknown")));
+    out.set_unit(std::string(family.descriptor->unit));
+    if (detail == MetricDetail::full) out.set_help(valid_utf8(family.descriptor->help));
+    take(out);
+  }
+  return all.refused;
+}
+
 void fill(std::span<const model::SampleBatch* const> batches, v1::MetricFamilyList& out, MetricDetail detail,
           const std::function<bool(const model::SampleView&)>& wanted) {
-  const metrics::Families all = metrics::group(batches);
-  out.set_refused(all.refused);
-  for (const metrics::Family& family : all.families) {
-    v1::MetricFamily* added = nullptr;
-    for (const model::SampleView* sample : family.samples) {
-      if (wanted && !wanted(*sample)) continue;
-      if (added == nullptr) {
-        added = out.add_items();
-        added->set_name(std::string(family.descriptor->name));
-        added->set_type(std::string(model::type_name(family.descriptor->type, "unknown")));
-        added->set_unit(std::string(family.descriptor->unit));
-        if (detail == MetricDetail::full) added->set_help(valid_utf8(family.descriptor->help));
-      }
-      fill(*sample, *added->add_values());
-    }
-  }
+  out.set_refused(
+      each_family(batches, detail, wanted, [&out](v1::MetricFamily& family) { out.add_items()->Swap(&family); }));
 }
 
 }  // namespace omnitide::daemon

@@ -59,22 +59,27 @@ std::string TelemetryMessages::flows(const PolicyPart::Flows& flows, std::uint64
 std::vector<std::string> TelemetryMessages::metrics(std::span<const model::SampleBatch* const> batches,
                                                     const std::function<bool(const model::SampleView&)>& wanted,
                                                     WallTime time) const {
-  v1::MetricFamilyList list;
-  fill(batches, list, MetricDetail::brief, wanted);
   std::vector<std::string> out;
+  // Messages that stand one behind the other are one message with the items of all.
+  // https://protobuf.dev/programming-guides/encoding/#last-one-wins
+  std::string bytes;
   v1::MetricsReport report;
-  std::size_t bytes = 0;
+  std::size_t size = 0;
   const auto flush = [&] {
-    if (report.items_size() > 0) out.push_back(finish(report, time));
+    if (size > 0) out.push_back(bytes + finish(report, time));
+    bytes.clear();
     report.Clear();
-    bytes = 0;
+    size = 0;
   };
-  for (v1::MetricFamily& family : *list.mutable_items()) {
-    const std::size_t size = family.ByteSizeLong();
-    if (bytes + size > kLongestReport) flush();
-    bytes += size;
+  each_family(batches, MetricDetail::brief, wanted, [&](v1::MetricFamily& family) {
+    const std::size_t more = family.ByteSizeLong();
+    if (size + more > kLongestReport) flush();
+    size += more;
     report.add_items()->Swap(&family);
-  }
+    if (form_ == MessageForm::json) return;
+    report.AppendToString(&bytes);
+    report.Clear();
+  });
   flush();
   return out;
 }

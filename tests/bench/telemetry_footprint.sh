@@ -52,8 +52,9 @@ idle() { # lets it be, and sets $pss and $cpu
     'BEGIN { printf "%.3f", t / hz / (us / 1e6) * 100 }')"
   pss="$(pss_kib "$agent")"
 }
-field() { "$AGENT" telemetry status --run-dir "$scratch/run" -o json | grep -oE "\"$1\": ?\"?[^\",}]+" | head -n 1 | sed 's/.*[: "]//'; }
-backlog() { "$AGENT" telemetry status --run-dir "$scratch/run" -o json | grep -oE '"backlog": ?"[0-9]+' | grep -oE '[0-9]+$' | awk '{ sum += $1 } END { print sum }'; }
+# It exits with 1 while there is no connection.
+telemetry() { "$AGENT" telemetry status --run-dir "$scratch/run" -o json || true; }
+backlog() { telemetry | grep -oE '"backlog": ?"[0-9]+' | grep -oE '[0-9]+$' | awk '{ sum += $1 } END { print sum }'; }
 
 start_agent off
 idle
@@ -65,7 +66,7 @@ start_broker
 start_agent online "$on"
 idle
 online="$pss" online_cpu="$cpu"
-[[ "$(field link)" == connected ]] || die "the agent is not connected"
+telemetry | grep -qE '"link": ?"connected"' || die "the agent is not connected"
 stop_agent
 end_process "$broker" && broker=0
 
