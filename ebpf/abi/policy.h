@@ -1,14 +1,14 @@
 /* The policy data path: what the programs of ebpf/programs/policy.bpf.c and ebpf/enforcement share, map by map.
  * docs/adr/0006-policy-data-path.md says why it is so. All addresses are sixteen bytes in network order, IPv4 as
  * ::ffff:a.b.c.d; ports are in host order unless their name says otherwise. No field is ever changed in place except
- * counters, token buckets and the connection table's state. */
+ * counters, token buckets and what the programs remember of packets. */
 #ifndef OMNITIDE_EBPF_ABI_POLICY_H
 #define OMNITIDE_EBPF_ABI_POLICY_H
 
 #include <linux/types.h>
 
 /* Part of the name of the folder of pins. Raised whenever a struct or a map's meaning below changes. */
-#define POLICY_ABI 1
+#define POLICY_ABI 2
 
 enum policy_limits {
   POLICY_SUMMARY_WORDS = 4,   /* 64-bit words of a row's summary */
@@ -65,7 +65,7 @@ struct policy_endpoint {
   __u64 version_end;
 };
 
-/* publication: array of one, BPF_F_MMAPABLE; only enforcement writes it. `sequence` is odd while elements of endpoints or
+/* publication: a variable in a section of its own; only enforcement writes it. `sequence` is odd while elements of endpoints or
  * addresses are replaced or removed. Replacing an element of a hash is not atomic for those who look it up: in a crowded
  * bucket they may miss the old and the new one, and the old one's memory may serve another key while it is read
  * (htab_map_update_elem() in kernel/bpf/hashtab.c). Whoever reads the same even number before and after has seen whole
@@ -128,6 +128,7 @@ struct policy_rule_key {
   __u32 set;
   __u32 rule;
 };
+#define POLICY_NO_RULE 0xffff /* the default of the set decided */
 enum policy_decision { POLICY_ACCEPT = 0, POLICY_DENY = 1, POLICY_PASS = 2 };
 struct policy_rule {
   __u64 connections; /* decided by this rule since it was written */
@@ -152,22 +153,38 @@ enum policy_connection_state {
   POLICY_CONNECTION_DEFERRED = 3, /* egress, waiting for its verdict behind address translation: no reply may pass */
 };
 enum policy_direction { POLICY_INGRESS = 0, POLICY_EGRESS = 1 };
-/* connections: LRU hash, key __u64, the digest of the connection's key. The kernel hashes and compares the whole key at
- * each look-up, and 44 bytes cost it some 15 ns more than 8. An element whose `key` is another is as none: of two
- * connections with one digest the later one stays. */
+/* What is known of a connection but its key and its last packet: eight bytes, read and written as one word. */
 struct policy_connection {
-  struct policy_connection_key key;
-  __u32 epoch;   /* of the endpoint when it was judged */
-  __u64 seen_ns; /* the last packet, in the programs' own time (clock_now() of ebpf/programs/policy/maps.h) */
-  __u16 rule;    /* that decided; 0xffff: none, the default */
-  __u8 state;
-  __u8 direction; /* who opened it, seen from the endpoint */
-  __u8 translated; /* has an entry in translations */
-  __u8 audit;      /* let pass only because the endpoint audits */
-  __u8 own_node;   /* opened by the node itself: not judged again */
-  __u8 reserved;
+  __u32 epoch; /* of the endpoint when it was judged */
+  __u32 state : 2; /* policy_connection_state */
+  __u32 direction : 1; /* who opened it, seen from the endpoint */
+  __u32 translated : 2; /* has an entry in translations */
+  __u32 audit : 1;      /* let pass only because the endpoint audits */
+  __u32 own_node : 1;   /* opened by the node itself: not judged again */
+  __u32 tcp : 1;
+  __u32 tag : 24; /* of the key, never 0 */
 };
-#define POLICY_NO_RULE 0xffff
+
+/* connections: array, BPF_F_MMAPABLE. A connection is in the bucket that its key's hash names, in any of the ways. Nothing
+ * is locked: a way is written by clearing its state, then its key, and its state last. Its reader takes the state first,
+ * then compares the key. Of two writers of one way at once it may keep the key of one and the state of the other, whose
+ * tag is that of the other key: such a way is nobody's, until it is used again. */
+enum { POLICY_WAYS = 8 };
+struct policy_stored_key {
+  struct policy_connection_key key;
+  __u32 reserved;
+};
+struct policy_bucket {
+  __u64 states[POLICY_WAYS]; /* policy_connection; 0: free */
+  __u32 seen[POLICY_WAYS];   /* the last packet: policy_seen() of the programs' time */
+  __u32 scopes[POLICY_WAYS]; /* those of the keys */
+  struct policy_stored_key keys[POLICY_WAYS];
+};
+/* Two ways for each connection of the limit: with as many connections one bucket in fifty overflows. */
+static inline __u32 policy_buckets(__u32 connections) { return connections < 4 ? 1 : (connections + 3) / 4; }
+/* In units of 134 ms: enough for limits of seconds, and good for 18 years. */
+static inline __u32 policy_seen(__u64 time_ns) { return (__u32)(time_ns >> 27); }
+enum { POLICY_SEEN_SECOND = 8 };
 
 /* seeds: array of one: random numbers that live as long as `connections`. The programs have them as `connection_seeds`. */
 struct policy_seeds {
@@ -175,15 +192,20 @@ struct policy_seeds {
 };
 
 /* NH of UMAC (RFC 4418, 5.2.2): two keys that were chosen without the seeds meet with a probability of at most 2^-32, so
- * that no pod can push out another's connection. Final mixing is left to the map. */
-static inline __u64 policy_connection_digest(const struct policy_connection_key *key, const volatile __u32 *seeds) {
+ * that no pod can aim at another's bucket. Its sums of ports in a row lie in a row: folded and multiplied twice, since
+ * after one round some seeds would heap them up in a few buckets. */
+static inline __u64 policy_connection_hash(const struct policy_connection_key *key, const volatile __u32 *seeds) {
   __u32 words[POLICY_SEEDS];
   __builtin_memcpy(words, key, sizeof(*key));
   words[11] = 0;
   __u64 sum = 0;
   for (int i = 0; i < POLICY_SEEDS; i += 2) sum += (__u64)(__u32)(words[i] + seeds[i]) * (__u32)(words[i + 1] + seeds[i + 1]);
-  return sum;
+  sum = (sum ^ sum >> 32) * 0x9fb21c651e98df25ULL;
+  sum = (sum ^ sum >> 32) * 0xd6e8feb86659fd93ULL;
+  return sum ^ sum >> 29;
 }
+static inline __u32 policy_bucket_of(__u64 hash, __u32 buckets) { return (__u32)(((hash >> 32) * buckets) >> 32); }
+static inline __u32 policy_tag_of(__u64 hash) { return ((__u32)hash & 0xffffff) | 1; }
 
 /* translations: LRU hash, key policy_connection_key: what an egress connection's destination became. */
 struct policy_translation {
@@ -314,7 +336,9 @@ POLICY_SIZE(policy_port_key, 8);
 POLICY_SIZE(policy_port_range_key, 12);
 POLICY_SIZE(policy_rule, 16);
 POLICY_SIZE(policy_connection_key, 44);
-POLICY_SIZE(policy_connection, 64);
+POLICY_SIZE(policy_connection, 8);
+POLICY_SIZE(policy_stored_key, 48);
+POLICY_SIZE(policy_bucket, 512);
 POLICY_SIZE(policy_seeds, 48);
 POLICY_SIZE(policy_translation, 24);
 POLICY_SIZE(policy_ticket, 64);

@@ -194,6 +194,9 @@ Result<> Enforcement::State::publish_changed(const policy::PlanUpdate& update, c
   if (moved) next = assign(endpoints, monitor.state(), assignment.roles, options);
   const Roles& roles = moved ? next.roles : assignment.roles;
   const Elements elements = elements_of(roles, endpoints, options.mode);
+  const LinkKey sockets{0, Hook::cgroup};
+  const bool delivers = waits_for_sockets(elements);
+  if (live && delivers && !links.has(sockets)) attach_one(sockets, Program::deliver);  // before anything waits for it
   Result<> done =
       whole ? publisher.publish(publisher.difference(update), elements) : publisher.publish(update, elements);
   if (done.has_error()) return done;
@@ -206,7 +209,7 @@ Result<> Enforcement::State::publish_changed(const policy::PlanUpdate& update, c
   network_changed = false;
   if (!live) {
     if (done = go_live(); done.has_error()) return done;
-  } else if (moved || !problems.empty()) {
+  } else if (moved || !problems.empty() || delivers != links.has(sockets)) {
     attach();
   }
   if (changed.placement) ask_for(endpoints);
@@ -233,9 +236,13 @@ Result<> Enforcement::State::go_live() {
   return {};
 }
 
+std::map<LinkKey, Program> Enforcement::State::wanted_programs() const {
+  return programs_of(assignment.roles, options.xdp_deny, waits_for_sockets(publisher.elements()));
+}
+
 void Enforcement::State::attach() {
   problems.clear();
-  const std::map<LinkKey, Program> wanted = programs_of(assignment.roles, options.xdp_deny);
+  const std::map<LinkKey, Program> wanted = wanted_programs();
   for (const auto& [key, program] : wanted)
     attach_one(key, program);
   if (!wanted.contains({0, Hook::cgroup})) local_delivery.clear();

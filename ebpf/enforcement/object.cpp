@@ -76,10 +76,16 @@ Result<ObjectPointer> open_object(const Options& options, std::string& log) {
 }
 
 Result<bpf_map*> find_map(bpf_object& object, Table table) {
-  const std::string name(table_name(table));
+  const std::string name(table == Table::publication ? ".data.publication" : table_name(table));
   bpf_map* map = bpf_object__find_map_by_name(&object, name.c_str());
   if (map == nullptr) return fail(Code::internal, fmt::format("the policy programs have no map {}", name));
   return map;
+}
+
+// Elements that the map needs for as many as the limit says.
+std::uint32_t elements_of(Table table, std::uint32_t limit) {
+  if (table == Table::connections) return policy_buckets(limit);
+  return limit + (is_trie(table) ? 1 : 0);
 }
 
 Result<> set_sizes(bpf_object& object, const Limits& limits) {
@@ -89,7 +95,7 @@ Result<> set_sizes(bpf_object& object, const Limits& limits) {
     if (map.has_error()) return map.error();
     const std::uint32_t limit = limit_of(table, limits);
     if (limit == 0) continue;
-    if (const int result = bpf_map__set_max_entries(*map, limit + (is_trie(table) ? 1 : 0)); result != 0)
+    if (const int result = bpf_map__set_max_entries(*map, elements_of(table, limit)); result != 0)
       return fail_errno(-result, fmt::format("cannot size the map {}", table_name(table)));
   }
   return {};
@@ -187,16 +193,18 @@ Result<> apply_settings(bpf_object& object, const Options& options, const policy
   if (settings.has_error()) return settings.error();
   const std::uint64_t connection = kSecond / std::max(options.connection_rate, 1U);
   const std::uint64_t event = kSecond / std::max(options.event_rate, 1U);
-  const std::array<std::pair<std::string_view, std::uint64_t>, 9> all{{
+  const std::array<std::pair<std::string_view, std::uint64_t>, 11> all{{
       {"mark_mask", options.mark_mask},
       {"mark_shift", options.mark_shift},
       {"tick_ns", tick_ns()},
+      {"connection_buckets", policy_buckets(options.limits.connections)},
       {"connection_interval_ns", connection},
       {"connection_burst_ns", connection * std::max(options.connection_burst, 1U)},
       {"event_interval_ns", event},
       {"event_burst_ns", event * std::max(options.event_burst, 1U)},
       {"tcp_idle_ns", static_cast<std::uint64_t>(options.tcp_idle.count())},
       {"other_idle_ns", static_cast<std::uint64_t>(options.other_idle.count())},
+      {"short_idle_ns", static_cast<std::uint64_t>(options.brief_idle.count())},
   }};
   for (const auto& [name, value] : all) {
     if (Result<> set = settings->set(name, value); set.has_error()) return set;

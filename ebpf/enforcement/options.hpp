@@ -52,7 +52,8 @@ struct Options {
   std::uint32_t mark_mask = 0x3fff0000U, mark_shift = 16;          // bits of skb->mark that tickets may use
   std::uint32_t connection_rate = 2000, connection_burst = 20000;  // new connections a second and endpoint
   std::uint32_t event_rate = 1000, event_burst = 2000;             // events a second and CPU
-  std::chrono::nanoseconds tcp_idle = std::chrono::hours(6), other_idle = std::chrono::minutes(3);
+  std::chrono::nanoseconds tcp_idle = std::chrono::hours(6), other_idle = std::chrono::minutes(3),
+                           brief_idle = std::chrono::minutes(1);  // no answer yet, or closing
 
   // For tests: another object, another version of the interface, an end between any two steps.
   std::span<const std::byte> object = {};

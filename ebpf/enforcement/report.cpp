@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/file.hpp"
+#include "ebpf/enforcement/connections.hpp"
 #include "ebpf/enforcement/state.hpp"
 #include "ebpf/loader/cgroup2.hpp"
 
@@ -94,7 +95,12 @@ Status Enforcement::status() const {
 Result<Counters> Enforcement::counters() const { return read_counters(state_->publisher.maps()); }
 
 Result<> Enforcement::count_state() {
-  for (const Table table : {Table::connections, Table::translations, Table::fragments, Table::budgets}) {
+  const Options& options = state_->options;
+  const Result<Connections> connections = Connections::open(state_->publisher.maps()[Table::connections].fd.get());
+  if (connections.has_error()) return connections.error();
+  state_->state_counts[Table::connections] =
+      connections->count({.tcp = options.tcp_idle, .other = options.other_idle, .brief = options.brief_idle});
+  for (const Table table : {Table::translations, Table::fragments, Table::budgets}) {
     const Result<std::uint64_t> counted = state_->publisher.maps().count(table);
     if (counted.has_error()) return counted.error();
     state_->state_counts[table] = *counted;

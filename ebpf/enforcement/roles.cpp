@@ -156,7 +156,13 @@ Elements elements_of(const Roles& roles, const Endpoints& endpoints, Mode mode) 
   return out;
 }
 
-std::map<LinkKey, Program> programs_of(const Roles& roles, bool xdp_deny) {
+bool waits_for_sockets(const Elements& elements) {
+  return std::any_of(elements.begin(), elements.end(), [](const auto& entry) {
+    return (entry.second.flags & POLICY_POD) != 0 && entry.second.egress_set != policy::kOpen;
+  });
+}
+
+std::map<LinkKey, Program> programs_of(const Roles& roles, bool xdp_deny, bool deliver) {
   const auto is_pod = [](const auto& entry) {
     return entry.second.kind == RoleKind::pod || entry.second.kind == RoleKind::closed;
   };
@@ -180,7 +186,7 @@ std::map<LinkKey, Program> programs_of(const Roles& roles, bool xdp_deny) {
         break;
     }
   }
-  if (pods) out[{0, Hook::cgroup}] = Program::deliver;
+  if (deliver) out[{0, Hook::cgroup}] = Program::deliver;
   return out;
 }
 

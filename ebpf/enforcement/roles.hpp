@@ -38,6 +38,9 @@ struct Assignment {
 
 [[nodiscard]] Elements elements_of(const Roles& roles, const Endpoints& endpoints, Mode mode);
 
-[[nodiscard]] std::map<LinkKey, Program> programs_of(const Roles& roles, bool xdp_deny);
+// Whether packets of pods have to be judged where they reach a socket of the node: while any pod has egress rules.
+[[nodiscard]] bool waits_for_sockets(const Elements& elements);
+
+[[nodiscard]] std::map<LinkKey, Program> programs_of(const Roles& roles, bool xdp_deny, bool deliver);
 
 }  // namespace omnitide::enforcement

@@ -46,6 +46,7 @@ struct Enforcement::State {
   Result<> publish_changed(const policy::PlanUpdate& update, const Changed& changed, bool whole);
   Result<> go_live();
   void attach();
+  [[nodiscard]] std::map<LinkKey, Program> wanted_programs() const;
   void attach_one(const LinkKey& key, Program program);
   void attach_cgroup();
   void note(const Result<>& done);  // of what may fail although the policy is enforced

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "ebpf/abi/policy.h"
+#include "ebpf/enforcement/connections.hpp"
 
 namespace omnitide::enforcement {
 
@@ -63,22 +64,36 @@ Result<> read_locations(const Shared& pinned, Table table, Inheritance& out) {
   });
 }
 
-// `revise` may change a key and its value before they are written.
-template <class Revise>
-Result<std::uint64_t> copy_table(const Shared& from, const Maps& to, Table table, Revise revise) {
-  const Result<Maps> source = borrow(from, table);
+Result<std::uint64_t> copy_translations(const Shared& from, const Maps& to) {
+  constexpr Table kTable = Table::translations;
+  const Result<Maps> source = borrow(from, kTable);
   if (source.has_error()) return source.error();
-  const MapShape &old = (*source)[table].shape, &now = to[table].shape;
+  const MapShape &old = (*source)[kTable].shape, &now = to[kTable].shape;
   if (old.type != now.type || old.key_size != now.key_size || old.value_size != now.value_size) return 0U;
   std::uint64_t copied = 0;
-  std::vector<std::byte> changed(now.value_size), place(now.key_size);
-  const Result<> done = source->visit(table, [&](const std::byte* key, const std::byte* value) {
-    std::memcpy(place.data(), key, place.size());
-    std::memcpy(changed.data(), value, changed.size());
-    revise(place.data(), changed.data());
-    copied += bpf_map_update_elem(to[table].fd.get(), place.data(), changed.data(), BPF_NOEXIST) == 0 ? 1U : 0U;
+  const Result<> done = source->visit(kTable, [&](const std::byte* key, const std::byte* value) {
+    copied += bpf_map_update_elem(to[kTable].fd.get(), key, value, BPF_NOEXIST) == 0 ? 1U : 0U;
   });
   if (done.has_error()) return done.error();
+  return copied;
+}
+
+Result<std::uint64_t> copy_table(const Shared& from, const Maps& to) {
+  policy_seeds seeds{};
+  constexpr std::uint32_t kOnly = 0;
+  const Result<bool> seeded = to.read(Table::seeds, &kOnly, &seeds);
+  if (seeded.has_error()) return seeded.error();
+  const Result<Connections> source = Connections::open(from[static_cast<std::size_t>(Table::connections)].get());
+  if (source.has_error() && source.error().code == Code::failed_precondition) return 0U;
+  if (source.has_error()) return source.error();
+  Result<Connections> target = Connections::open(to[Table::connections].fd.get());
+  if (target.has_error()) return target.error();
+  std::uint64_t copied = 0;
+  source->visit([&](const Connection& connection) {
+    Connection unjudged = connection;
+    unjudged.state.epoch = 0;
+    copied += target->enter(unjudged, seeds) ? 1U : 0U;
+  });
   return copied;
 }
 
@@ -109,23 +124,12 @@ Result<Copied> copy_connections(const Shared& from, const Maps& to) {
   Copied out;
   // Translations first: a connection that has one refers to it.
   if (present(from, Table::translations)) {
-    const Result<std::uint64_t> copied = copy_table(from, to, Table::translations, [](std::byte*, std::byte*) {});
+    const Result<std::uint64_t> copied = copy_translations(from, to);
     if (copied.has_error()) return copied.error();
     out.translations = *copied;
   }
   if (present(from, Table::connections)) {
-    policy_seeds seeds{};
-    constexpr std::uint32_t kOnly = 0;
-    const Result<bool> seeded = to.read(Table::seeds, &kOnly, &seeds);
-    if (seeded.has_error()) return seeded.error();
-    const Result<std::uint64_t> copied =
-        copy_table(from, to, Table::connections, [&seeds](std::byte* key, std::byte* value) {
-          auto connection = value_of<policy_connection>(value);
-          connection.epoch = 0;  // never judged
-          const std::uint64_t digest = policy_connection_digest(&connection.key, &seeds.words[0]);
-          std::memcpy(key, &digest, sizeof digest);
-          std::memcpy(value, &connection, sizeof connection);
-        });
+    const Result<std::uint64_t> copied = copy_table(from, to);
     if (copied.has_error()) return copied.error();
     out.connections = *copied;
   }

@@ -26,26 +26,23 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
   const __u64 now = clock_now();
   struct outcome o = {.direction = POLICY_EGRESS, .rule = POLICY_NO_RULE, .reason = POLICY_REASON_TICKET};
   const struct policy_ticket *ticket = bpf_map_lookup_elem(&tickets, &index);
+  /* A ticket that was issued anew while its packet waited for a neighbour's answer is another pod's. */
   if (!ticket || now - ticket->issued_ns > 5ULL * 1000000000 || ticket->connection.protocol != p->protocol ||
-      read_endpoint(ticket->ifindex, POLICY_POD, e) != ENDPOINT_FOUND) {
+      read_endpoint(ticket->ifindex, POLICY_POD, e) != ENDPOINT_FOUND ||
+      (!same_address(&p->source, &ticket->connection.local) && identity_of(&p->source, e->epoch) & POLICY_POD_BIT)) {
     count(POLICY_EGRESS, POLICY_REASON_TICKET, skb->len);
     report(skb, p, &o);
     return POLICY_REASON_TICKET;
   }
   const struct policy_connection_key *key = &ticket->connection;
-  /* A ticket that was issued anew while its packet waited for a neighbour's answer is another pod's. */
-  if (!same_address(&p->source, &key->local) && identity_of(&p->source, e->epoch) & POLICY_POD_BIT) {
-    count(POLICY_EGRESS, POLICY_REASON_TICKET, skb->len);
-    report(skb, p, &o);
-    return POLICY_REASON_TICKET;
-  }
   client->ifindex = o.ifindex = ticket->ifindex;
   client->identity = o.source_identity = e->identity;
   client->address = key->local;
   o.set = e->egress_set;
-  struct policy_connection *connection = find_connection(key, digest_of(key));
+  struct place place;
+  const int known = find_connection(key, hash_of(key), &place);
   if (p->flags & PACKET_LATER_FRAGMENT) {
-    if (connection && connection->state != POLICY_CONNECTION_DEFERRED) return 0;
+    if (known && place.connection.state != POLICY_CONNECTION_DEFERRED) return 0;
     o.reason = POLICY_REASON_FRAGMENT_WITHOUT_FIRST;
     return conclude(skb, e, p, &o) == DROP ? o.reason : 0;
   }
@@ -57,23 +54,24 @@ static __noinline int redeem(struct __sk_buff *skb, const struct packet *p, stru
     o.rule = (__u16)verdict;
     o.reason = self ? POLICY_REASON_SELF : (__u8)verdict_reason(verdict);
     if (conclude(skb, e, p, &o) == DROP) {
-      if (connection) forget_connection(key);
+      if (known) forget_connection(key);
       return o.reason;
     }
   }
-  if (!connection) return 0;
+  if (!known) return 0;
   if (e->egress_set) {
-    connection->audit = is_drop(o.reason);
-    connection->rule = o.rule;
-    connection->epoch = e->epoch;
+    place.connection.audit = is_drop(o.reason);
+    place.connection.epoch = e->epoch;
   }
+  if (place.connection.translated == NOT_SEEN_BEHIND_NAT) place.connection.translated = JUDGED_BEHIND_NAT;
   /* Also of a pod that may send anything: the first policy for it judges its connections by where they went. */
   if (!same_address(&p->destination, &key->remote) || p->destination_port != key->remote_port) {
     const struct policy_translation became = {.remote = p->destination, .remote_port = p->destination_port};
     bpf_map_update_elem(&translations, key, &became, BPF_ANY);
-    connection->translated = ADDRESS_CHANGED;
+    place.connection.translated = ADDRESS_CHANGED;
   }
-  if (connection->state == POLICY_CONNECTION_DEFERRED) connection->state = POLICY_CONNECTION_NEW;
+  if (place.connection.state == POLICY_CONNECTION_DEFERRED) place.connection.state = POLICY_CONNECTION_NEW;
+  write_state(&place);
   return 0;
 }
 
@@ -92,12 +90,13 @@ static __always_inline int track(struct __sk_buff *skb, struct scratch *s, struc
   }
   connection_key(&s->key, e->id, p, to_endpoint);
   const __u64 now = clock_now();
-  const __u64 digest = digest_of(&s->key);
-  struct policy_connection *connection = find_connection(&s->key, digest);
+  const __u64 hash = hash_of(&s->key);
+  struct place place;
+  const int known = find_connection(&s->key, hash, &place);
   o->reason = 0;
-  if (connection && !is_idle(connection, p->protocol, now))
-    o->reason = (__u8)continue_connection(skb, e, p, &s->key, connection, o->direction, now);
-  if (!o->reason) open_connection(skb, e, p, &s->key, digest, connection, &s->client, o, now);
+  if (known && !is_idle(&place, policy_seen(now)))
+    o->reason = (__u8)continue_connection(skb, e, p, &s->key, &place, o->direction, now);
+  if (!o->reason) open_connection(skb, e, p, &s->key, hash, &place, known, &s->client, o, now);
   return conclude(skb, e, p, o);
 }
 

@@ -144,6 +144,33 @@ TEST_CASE("the first egress policy of a pod judges live connections by where the
   CHECK(path.send(kOut, next).reason == POLICY_REASON_REVOKED);
 }
 
+TEST_CASE("the first egress policy asks where a live connection goes, when nobody has seen it behind translation") {
+  Caller path;
+  const unsigned set = path.pod.egress_set;
+  path.pod.egress_set = 0;
+  path.publish();
+  CHECK(path.syn("10.96.0.1", 80).reason == POLICY_REASON_OPEN);  // to a socket of the node itself
+  const Bytes next = tcp4("10.0.0.1", 40000, "10.96.0.1", 80, "A"),
+              reply = tcp4("10.96.0.1", 80, "10.0.0.1", 40000, "A");
+  CHECK(path.send(kIn, reply).reason == POLICY_REASON_CONNECTION);
+  path.pod.egress_set = set;
+  path.publish();
+  const bool reply_first = GENERATE(false, true);
+  if (reply_first) CHECK(path.send(kIn, reply).reason == POLICY_REASON_UNCONFIRMED);
+  const auto asked = path.send(kOut, next);
+  CHECK(asked.reason == POLICY_REASON_DEFERRED);
+  CHECK(path.send(kIn, reply).reason == POLICY_REASON_UNCONFIRMED);
+  SECTION("allowed there") {
+    const Bytes there = ip4({.source = "10.0.0.1", .destination = "10.0.0.5"}, tcp(40000, 80, "A"));
+    CHECK(path.send("policy_deliver", ethernet(0x0800, there), asked.mark).verdict == 1);
+    CHECK(path.send(kIn, reply).reason == POLICY_REASON_CONNECTION);
+  }
+  SECTION("denied there") {
+    const Bytes there = ip4({.source = "10.0.0.1", .destination = "192.0.2.1"}, tcp(40000, 80, "A"));
+    CHECK(path.send("policy_deliver", ethernet(0x0800, there), asked.mark).verdict == 0);
+  }
+}
+
 TEST_CASE("a connection that waits for its verdict is free when the last egress policy goes") {
   Caller path;
   const Bytes reply = udp4("10.96.0.1", 80, "10.0.0.1", 40000);

@@ -1,5 +1,8 @@
 // Tables that the programs fill themselves, full: nothing passes that may not, and nothing that may is blocked; and no
 // pod takes the room of another.
+#include <chrono>
+#include <thread>
+
 #include "tests/harness/catch.hpp"
 #include "tests/harness/links.hpp"
 #include "tests/harness/policy_path.hpp"
@@ -73,8 +76,8 @@ TEST_CASE("with a full table of connections new ones are judged as ever, and tho
     for (unsigned client = 1000; client < 1050; ++client)
       pods.connection(client);
     for (unsigned client = 2000; client < 3500; ++client)
-      REQUIRE(pods.opens(pods.flooder, kFlooderAddress, client).verdict == kPass);
-    // 1,550 connections in 256 elements: whose are pushed out is the kernel's choice, and no matter.
+      REQUIRE(pods.opens(pods.server, kServerAddress, client).verdict == kPass);
+    // 1,550 connections of one pod in 512 ways: which are pushed out is no matter.
     for (unsigned client = 1000; client < 1050; ++client)
       CHECK(pods.from(pods.server, tcp4(kServerAddress, 80, "10.0.0.9", client, "A")).verdict == kPass);
     pods.connection(7000);
@@ -85,6 +88,37 @@ TEST_CASE("with a full table of connections new ones are judged as ever, and tho
     }
     CHECK(pods.to(pods.server, udp4("10.0.0.9", 7001, kServerAddress, 80)).verdict == kPass);
     CHECK(pods.to(pods.server, udp4("10.0.0.9", 7001, kServerAddress, 81)).verdict == kDrop);
+  });
+}
+
+TEST_CASE("a pod that opens connections without end pushes out its own, and takes a busy bucket's free ways only") {
+  in_network_namespace([] {
+    Pods pods({{"connections", 256}}, {{"connection_interval_ns", 0}});
+    for (unsigned client = 1000; client < 1128; ++client)
+      pods.connection(client);
+    for (unsigned client = 2000; client < 6000; ++client)
+      REQUIRE(pods.opens(pods.flooder, kFlooderAddress, client).verdict == kPass);
+    unsigned kept = 0;
+    for (unsigned client = 1000; client < 1128; ++client)
+      kept += pods.remembers(client) ? 1U : 0U;
+    CHECK(kept >= 126);  // half of the limit: two a bucket, of which six have room
+    pods.connection(7000);
+  });
+}
+
+TEST_CASE("of a full bucket the connections that are over go first, then those that rest longest") {
+  in_network_namespace([] {
+    constexpr __u64 kBrief = 1'000'000'000;
+    Pods pods({{"connections", 4}}, {{"connection_interval_ns", 0}, {"short_idle_ns", kBrief}});  // one bucket
+    pods.connection(1000);
+    for (unsigned client = 2000; client < 2007; ++client)  // asked for and never answered
+      REQUIRE(pods.opens(pods.server, kServerAddress, client).verdict == kPass);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    for (unsigned client = 3000; client < 3007; ++client)
+      REQUIRE(pods.opens(pods.server, kServerAddress, client).verdict == kPass);
+    CHECK(pods.remembers(1000));
+    REQUIRE(pods.opens(pods.server, kServerAddress, 3007).verdict == kPass);
+    CHECK(pods.remembers(3007));
   });
 }
 

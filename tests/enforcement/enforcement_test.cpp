@@ -76,6 +76,32 @@ TEST_CASE("a pod's device is judged both ways, other devices only where packets 
   });
 }
 
+TEST_CASE("what the node's sockets receive is looked at only while a pod has egress rules") {
+  test::with_node([](EnforcedNode& node) {
+    routed_pod("pod0", "10.0.0.5");
+    policy::PlanUpdate plan;
+    policy::RuleSet set;
+    set.id = 7;
+    plan.sets = {set};
+    auto pod = node.pod("shop/web", {"10.0.0.5"});
+    pod.ingress = 7;
+    plan.endpoints = {pod};
+    REQUIRE(node->publish(plan, true));
+    CHECK_FALSE(std::filesystem::exists(node.pin("links/cgroup")));
+    for (int i = 0; i < 2; ++i) {
+      policy::PlanUpdate change;
+      pod.egress = 7;
+      change.endpoints = {pod};
+      REQUIRE(node->publish(change, false));
+      CHECK(std::filesystem::exists(node.pin("links/cgroup")));
+      pod.egress = policy::kOpen;
+      change.endpoints = {pod};
+      REQUIRE(node->publish(change, false));
+      CHECK_FALSE(std::filesystem::exists(node.pin("links/cgroup")));
+    }
+  });
+}
+
 TEST_CASE("without pods nothing is attached, and when the last one goes everything is taken away") {
   test::with_node([](EnforcedNode& node) {
     routed_pod("pod0", "10.0.0.5");
@@ -83,7 +109,6 @@ TEST_CASE("without pods nothing is attached, and when the last one goes everythi
     CHECK(attached_programs(test::index_of("pod0"), false).empty());
     REQUIRE(node.publish({node.pod("shop/web", {"10.0.0.5"})}));
     CHECK(attached_programs(test::index_of("pod0"), true) == kFrom);
-    CHECK(std::filesystem::exists(node.pin("links/cgroup")));
     test::remove_link(test::index_of("pod0"));
     REQUIRE(node.publish({}));
     CHECK(node.pinned_links().empty());

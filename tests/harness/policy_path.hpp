@@ -80,7 +80,10 @@ class PolicyPath {
     bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object_.get()) {
       const auto size = sizes.find(bpf_map__name(map));
-      if (size != sizes.end()) bpf_map__set_max_entries(map, size->second);
+      if (size == sizes.end()) continue;
+      const bool buckets = size->first == "connections";
+      bpf_map__set_max_entries(map, buckets ? policy_buckets(size->second) : size->second);
+      if (buckets) change_setting(object_.get(), "connection_buckets", policy_buckets(size->second));
     }
     for (const auto& [name, value] : settings)
       change_setting(object_.get(), name, value);
@@ -101,7 +104,10 @@ class PolicyPath {
   void erase(const char* map, const Key& key) {
     bpf_map_delete_elem(fd(map), &key);
   }
-  [[nodiscard]] int fd(const char* map) const { return bpf_object__find_map_fd_by_name(object_.get(), map); }
+  [[nodiscard]] int fd(const char* map) const {
+    const char* name = std::strcmp(map, "publication") == 0 ? ".data.publication" : map;  // a variable's section
+    return bpf_object__find_map_fd_by_name(object_.get(), name);
+  }
   [[nodiscard]] int program(const char* name) const {
     return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), name));
   }

@@ -14,8 +14,8 @@ static __always_inline void connection_key(struct policy_connection_key *key, __
   copy_address(&key->remote, to_endpoint ? &p->source : &p->destination);
 }
 
-static __always_inline __u64 digest_of(const struct policy_connection_key *key) {
-  return policy_connection_digest(key, connection_seeds.words);
+static __always_inline __u64 hash_of(const struct policy_connection_key *key) {
+  return policy_connection_hash(key, connection_seeds.words);
 }
 
 /* By eight bytes at a time: keys and elements are aligned so. */
@@ -26,35 +26,167 @@ static __always_inline int same_connection(const struct policy_connection_key *a
   return !different;
 }
 
+static __always_inline __u64 word_of(const struct policy_connection *connection) {
+  __u64 word;
+  __builtin_memcpy(&word, connection, sizeof(word));
+  return word;
+}
+
+enum { MOST_TWINS = 2 }; /* ways of a bucket with one tag that are looked at */
+
+/* Where a connection is, and what its state was when it was found. */
+struct place {
+  struct policy_bucket *bucket;
+  __u32 way;
+  struct policy_connection connection;
+};
+
+static __always_inline __u64 read_state(const struct policy_bucket *bucket, __u32 way) {
+  return *(const volatile __u64 *)&bucket->states[way & (POLICY_WAYS - 1)];
+}
+
+static __always_inline __u32 tag_in(__u64 word) {
+  return (__u32)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? word >> 40 : word & 0xffffff);
+}
+
+/* The way that a connection takes when it may choose: two that come at once seldom choose the same. */
+static __always_inline __u32 first_way(__u64 hash) { return (__u32)(hash >> 24) & (POLICY_WAYS - 1); }
+
+static __always_inline int is_in(struct place *place, const struct policy_connection_key *key, __u32 tag, __u32 way) {
+  const __u64 word = read_state(place->bucket, way);
+  if (tag_in(word) != tag || !same_connection(&place->bucket->keys[way & (POLICY_WAYS - 1)].key, key)) return 0;
+  __builtin_memcpy(&place->connection, &word, sizeof(word));
+  place->way = way & (POLICY_WAYS - 1);
+  return 1;
+}
+
+/* The first way from `from` on with the tag. A global function over scalars: the verifier walks it once, on its own. */
+__noinline __u32 policy_way_of_tag(__u32 index, __u32 tag, __u32 from) {
+  const struct policy_bucket *bucket = bpf_map_lookup_elem(&connections, &index);
+  if (!bucket) return POLICY_WAYS; /* cannot be */
+#pragma clang loop unroll(full)
+  for (__u32 way = 0; way < POLICY_WAYS; way++)
+    if (way >= from && tag_in(read_state(bucket, way)) == tag) return way;
+  return POLICY_WAYS;
+}
+
 /* `key` is aligned to eight bytes. */
-static __always_inline struct policy_connection *find_connection(const struct policy_connection_key *key, __u64 digest) {
-  struct policy_connection *connection = bpf_map_lookup_elem(&connections, &digest);
-  return connection && same_connection(&connection->key, key) ? connection : 0;
+static __always_inline int find_connection(const struct policy_connection_key *key, __u64 hash, struct place *place) {
+  const __u32 index = policy_bucket_of(hash, connection_buckets);
+  __builtin_memset(&place->connection, 0, sizeof(place->connection));
+  place->way = 0;
+  place->bucket = bpf_map_lookup_elem(&connections, &index);
+  if (!place->bucket) return 0; /* cannot be */
+  const __u32 tag = policy_tag_of(hash);
+  if (is_in(place, key, tag, first_way(hash))) return 1;
+  __u32 from = 0;
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < MOST_TWINS; i++) {
+    const __u32 way = policy_way_of_tag(index, tag, from);
+    if (way >= POLICY_WAYS) return 0;
+    if (is_in(place, key, tag, way)) return 1;
+    from = way + 1;
+  }
+  return 0;
 }
 
-static __always_inline void forget_connection(const struct policy_connection_key *key) {
-  const __u64 digest = digest_of(key);
-  bpf_map_delete_elem(&connections, &digest);
+static __always_inline void write_state(struct place *place) {
+  *(volatile __u64 *)&place->bucket->states[place->way & (POLICY_WAYS - 1)] = word_of(&place->connection);
 }
 
-static __always_inline int is_idle(const struct policy_connection *connection, __u8 protocol, __u64 now) {
-  const __u64 seen = *(const volatile __u64 *)&connection->seen_ns;
-  __u64 limit = short_idle_ns;
-  if (connection->state == POLICY_CONNECTION_REPLIED) limit = protocol == PROTOCOL_TCP ? tcp_idle_ns : other_idle_ns;
-  return now > seen && now - seen > limit;
+static __always_inline __u32 seen_of(const struct place *place) {
+  return *(const volatile __u32 *)&place->bucket->seen[place->way & (POLICY_WAYS - 1)];
 }
 
-/* At most one write a second: the entry's cache line stays shared between CPUs. */
-static __always_inline void touch(struct policy_connection *connection, __u64 now) {
-  if (now - connection->seen_ns > 1000000000ULL) connection->seen_ns = now;
+/* All of that key: two packets at once may have entered it twice. */
+static __noinline int forget_connection(const struct policy_connection_key *key) {
+  struct place place;
+#pragma clang loop unroll(disable)
+  for (int i = 0; i < POLICY_WAYS; i++) {
+    if (!find_connection(key, hash_of(key), &place)) return 0;
+    *(volatile __u64 *)&place.bucket->states[place.way & (POLICY_WAYS - 1)] = 0;
+  }
+  return 0;
+}
+
+static __always_inline int is_old(__u32 state, __u32 tcp, __u32 age) {
+  if (state != POLICY_CONNECTION_REPLIED) return age > policy_seen(short_idle_ns);
+  return age > policy_seen(tcp ? tcp_idle_ns : other_idle_ns);
+}
+
+/* The packets of two CPUs may lie a tick apart: what was seen after `now` is of no age. */
+static __always_inline __u32 age_of(__u32 seen, __u32 now) { return (__s32)(now - seen) > 0 ? now - seen : 0; }
+
+static __always_inline int is_idle(const struct place *place, __u32 now) {
+  return is_old(place->connection.state, place->connection.tcp, age_of(seen_of(place), now));
+}
+
+/* At most one write a second: the cache line stays shared between CPUs. */
+static __always_inline void touch(struct place *place, __u32 now) {
+  if (age_of(seen_of(place), now) >= POLICY_SEEN_SECOND) place->bucket->seen[place->way & (POLICY_WAYS - 1)] = now;
 }
 
 static __always_inline void follow_tcp(struct policy_connection *connection, const struct packet *p, int reply) {
   if (p->protocol == PROTOCOL_TCP && p->tcp_flags & (TCP_FIN | TCP_RST)) {
-    if (connection->state != POLICY_CONNECTION_CLOSING) connection->state = POLICY_CONNECTION_CLOSING;
+    connection->state = POLICY_CONNECTION_CLOSING;
   } else if (reply && connection->state == POLICY_CONNECTION_NEW) {
     connection->state = POLICY_CONNECTION_REPLIED;
   }
+}
+
+/* All bits if x is negative, else none. The compiler does not see that there are two cases only: it would branch. */
+static __always_inline __u64 if_negative(__u64 x) {
+  x = (__u64)((__s64)x >> 63);
+  asm("" : "+r"(x));
+  return x;
+}
+
+static __always_inline __u64 larger(__u64 a, __u64 b) { return a + ((b - a) & ~if_negative(b - a)); } /* below 2^63 */
+
+/* The way of a full bucket that is used anew: one that is idle, else the one that was not used longest; of an endpoint
+ * that has its share of the bucket, only its own. Without branches, and a global function over scalars: the verifier walks
+ * it once, on one way. */
+__noinline __u32 policy_way_to_clear(__u32 index, __u32 scope, __u32 now) {
+  enum { SHARE = POLICY_WAYS / 4, WAY_BITS = 3 };
+  const __u64 idle = 1ULL << 40, other = policy_seen(other_idle_ns), brief = policy_seen(short_idle_ns);
+  const struct policy_bucket *bucket = bpf_map_lookup_elem(&connections, &index);
+  if (!bucket) return 0; /* cannot be */
+  __u64 first = 0, first_own = 0, own = 0;
+#pragma clang loop unroll(disable)
+  for (__u32 way = 0; way < POLICY_WAYS; way++) {
+    const __u64 word = read_state(bucket, way);
+    struct policy_connection c;
+    __builtin_memcpy(&c, &word, sizeof(word));
+    const __u64 replied = if_negative((c.state ^ POLICY_CONNECTION_REPLIED) - 1ULL);
+    const __u64 tcp = replied & -(__u64)c.tcp;
+    const __u64 limit = brief + (replied & (other - brief)) + (tcp & (policy_seen(tcp_idle_ns) - other));
+    const __u64 since = (__u64)(__s64)(__s32)(now - bucket->seen[way]), age = since & ~if_negative(since);
+    const __u64 rank = (if_negative(limit - age) & idle) | (age + 1) << WAY_BITS | way;
+    const __u64 is_own = if_negative((__u64)(bucket->scopes[way] ^ scope) - 1);
+    first = larger(first, rank);
+    first_own = larger(first_own, rank & is_own);
+    own -= is_own;
+  }
+  return (__u32)(own >= SHARE && first < idle ? first_own : first) & (POLICY_WAYS - 1);
+}
+
+static __always_inline void enter_connection(struct policy_bucket *bucket, const struct policy_connection_key *key, __u64 hash,
+                                             const struct policy_connection *connection, __u32 now) {
+  __u32 way = first_way(hash);
+  if (read_state(bucket, way)) {
+    const __u32 index = policy_bucket_of(hash, connection_buckets);
+    way = policy_way_of_tag(index, 0, 0);
+    if (way >= POLICY_WAYS) way = policy_way_to_clear(index, key->scope, now);
+  }
+  way &= POLICY_WAYS - 1;
+  *(volatile __u64 *)&bucket->states[way] = 0;
+  const __u64 *from = (const __u64 *)(const void *)key;
+  volatile __u64 *to = (volatile __u64 *)(void *)&bucket->keys[way];
+  for (int i = 0; i < 5; i++) to[i] = from[i];
+  *(volatile __u32 *)(void *)&to[5] = ((const __u32 *)(const void *)key)[10];
+  bucket->scopes[way] = key->scope;
+  bucket->seen[way] = now;
+  *(volatile __u64 *)&bucket->states[way] = word_of(connection);
 }
 
 static __always_inline int within_budget(__u32 scope, __u64 now) {

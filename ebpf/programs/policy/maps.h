@@ -32,7 +32,6 @@ HASH(ports, struct policy_port_key, struct policy_row, BPF_MAP_TYPE_HASH, BPF_F_
 HASH(port_ranges, struct policy_port_range_key, struct policy_row, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
 HASH(words, struct policy_word_key, __u64, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
 HASH(rules, struct policy_rule_key, struct policy_rule, BPF_MAP_TYPE_HASH, BPF_F_NO_PREALLOC);
-HASH(connections, __u64, struct policy_connection, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(translations, struct policy_connection_key, struct policy_translation, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(fragments, struct policy_fragment_key, struct policy_fragment, BPF_MAP_TYPE_LRU_HASH, 0);
 HASH(deny, struct policy_prefix, __u32, BPF_MAP_TYPE_LPM_TRIE, BPF_F_NO_PREALLOC);
@@ -44,13 +43,16 @@ ARRAY(ticket_counter, __u32, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 ARRAY(drops, struct policy_count, BPF_MAP_TYPE_PERCPU_ARRAY, 2 * POLICY_REASONS);
 ARRAY(event_state, struct policy_event_state, BPF_MAP_TYPE_PERCPU_ARRAY, 1);
 
+/* As a variable it costs a load, as an array's element a look-up. */
+volatile struct policy_publication publication SEC(".data.publication") = {};
+
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
+  __uint(max_entries, 256); /* policy_buckets(): `connection_buckets` says it too */
   __uint(map_flags, BPF_F_MMAPABLE);
   __type(key, __u32);
-  __type(value, struct policy_publication);
-} publication SEC(".maps");
+  __type(value, struct policy_bucket);
+} connections SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -61,6 +63,7 @@ const volatile __u32 mark_mask = 0x3fff0000; /* POLICY_TICKETS values beside 0 *
 const volatile __u32 mark_shift = 16;
 const volatile __u64 tick_ns = 0; /* of the kernel's jiffies; 0: read the exact clock, some 35 ns a packet */
 const volatile struct policy_seeds connection_seeds = {};
+const volatile __u32 connection_buckets = 256;
 const volatile __u64 connection_interval_ns = 20000; /* one new connection of an endpoint each */
 const volatile __u64 connection_burst_ns = 20000ULL * 65536;
 const volatile __u64 event_interval_ns = 1000000; /* one event each, on each CPU */
@@ -74,11 +77,7 @@ const volatile __u64 short_idle_ns = 60ULL * 1000000000;  /* no reply yet, or cl
 static __always_inline __u64 clock_now(void) { return tick_ns ? bpf_jiffies64() * tick_ns : bpf_ktime_get_ns(); }
 
 /* Even and unchanged: what was read between two calls are whole elements. */
-static __always_inline __u32 publication_sequence(void) {
-  const __u32 zero = 0;
-  const struct policy_publication *now = bpf_map_lookup_elem(&publication, &zero);
-  return now ? *(const volatile __u32 *)&now->sequence : 0;
-}
+static __always_inline __u32 publication_sequence(void) { return publication.sequence; }
 enum { MOST_READINGS = 4 }; /* while elements are replaced: until two of them agree */
 
 /* A token bucket in one word: `*full` is when it will be full again, which 0 is at any time, also right after boot. Races

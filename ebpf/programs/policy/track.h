@@ -6,7 +6,12 @@
 enum { PASS = -1, DROP = 2 }; /* TCX_NEXT and TC_ACT_UNSPEC, TCX_DROP and TC_ACT_SHOT */
 
 /* `translated` of a connection. */
-enum { JUDGED_AS_SENT = 0, JUDGED_BEHIND_NAT = 1, ADDRESS_CHANGED = 2 };
+enum {
+  JUDGED_AS_SENT = 0,
+  JUDGED_BEHIND_NAT = 1,
+  ADDRESS_CHANGED = 2,
+  NOT_SEEN_BEHIND_NAT = 3, /* by nobody: a socket of the node has it, and policy_deliver was not needed */
+};
 
 static __always_inline __u32 verdict_reason(__u32 verdict) {
   const __u32 no_rule = (verdict & VERDICT_RULE) == POLICY_NO_RULE;
@@ -22,19 +27,19 @@ static __always_inline __u32 judge_end(const struct policy_endpoint *e, __u32 di
 }
 
 /* An entry of the same addresses and ports, of an attempt that is repeated or a connection that is over, is used again. */
-static __always_inline int remember(const struct policy_connection_key *key, __u64 digest, struct policy_connection *fresh,
-                                    struct policy_connection *old, __u64 now) {
-  fresh->seen_ns = now;
-  if (old) {
-    old->epoch = fresh->epoch;
-    old->seen_ns = now;
-    __builtin_memcpy(&old->rule, &fresh->rule, 8); /* the rest */
+static __always_inline int remember(const struct policy_connection_key *key, __u64 hash, struct policy_connection *fresh,
+                                    struct place *place, int known, __u64 now) {
+  fresh->tag = policy_tag_of(hash);
+  fresh->tcp = key->protocol == PROTOCOL_TCP;
+  if (known) {
+    place->connection = *fresh;
+    place->bucket->seen[place->way & (POLICY_WAYS - 1)] = policy_seen(now);
+    write_state(place);
     return 0;
   }
-  fresh->key = *key;
-  if (!within_budget(key->scope, now)) return POLICY_REASON_CONNECTION_LIMIT;
-  /* A full LRU map always finds room; what can fail is only memory. */
-  return bpf_map_update_elem(&connections, &digest, fresh, BPF_ANY) ? POLICY_REASON_CONNECTION_LIMIT : 0;
+  if (!place->bucket || !within_budget(key->scope, now)) return POLICY_REASON_CONNECTION_LIMIT;
+  enter_connection(place->bucket, key, hash, fresh, policy_seen(now));
+  return 0;
 }
 
 /* Judges a live connection again, after its endpoint's policy or a peer's labels changed. */
@@ -42,6 +47,7 @@ static __noinline int judge_again(const struct policy_endpoint *e, const struct 
                                   struct policy_connection *connection) {
   struct policy_address remote = key->remote;
   __u16 port = connection->direction == POLICY_INGRESS ? key->local_port : key->remote_port;
+  if (connection->translated == NOT_SEEN_BEHIND_NAT && e->egress_set) return POLICY_REASON_UNCONFIRMED;
   if (connection->translated == ADDRESS_CHANGED) {
     const struct policy_translation *translation = bpf_map_lookup_elem(&translations, key);
     if (!translation) return POLICY_REASON_UNCONFIRMED;
@@ -52,7 +58,6 @@ static __noinline int judge_again(const struct policy_endpoint *e, const struct 
                             ? POLICY_NO_RULE | VERDICT_ACCEPT
                             : judge_end(e, connection->direction, identity_of(&remote, e->epoch), key->protocol, port);
   if (!(verdict & VERDICT_ACCEPT)) return POLICY_REASON_REVOKED;
-  connection->rule = (__u16)verdict;
   connection->audit = 0;
   connection->epoch = e->epoch;
   return POLICY_REASON_CONNECTION;
@@ -70,31 +75,37 @@ static __always_inline int is_related(struct __sk_buff *skb, struct scratch *s, 
   __builtin_memset(&s->quoted, 0, sizeof(s->quoted));
   if (parse_quoted(skb, s->packet.transport + 8, s->packet.flags & PACKET_V4, &s->quoted)) return 0;
   connection_key(&s->key, scope, &s->quoted, !to_endpoint);
-  struct policy_connection *connection = find_connection(&s->key, digest_of(&s->key));
   const struct policy_endpoint *e = &s->endpoint;
-  if (!connection || is_idle(connection, s->quoted.protocol, clock_now())) return 0;
+  struct place place;
+  if (!find_connection(&s->key, hash_of(&s->key), &place) || is_idle(&place, policy_seen(clock_now()))) return 0;
+  struct policy_connection *connection = &place.connection;
   if (connection->state == POLICY_CONNECTION_DEFERRED) return is_from_own_node(skb);
-  return connection->epoch == e->epoch || connection->own_node || e->flags & POLICY_KEEP_ESTABLISHED ||
-         judge_again(e, &s->key, connection) == POLICY_REASON_CONNECTION;
+  if (connection->epoch == e->epoch || connection->own_node || e->flags & POLICY_KEEP_ESTABLISHED) return 1;
+  if (judge_again(e, &s->key, connection) != POLICY_REASON_CONNECTION) return 0;
+  write_state(&place);
+  return 1;
 }
 
-/* A packet of a connection that is known. 0: it opens a new one. */
-static __always_inline int continue_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
-                                               const struct policy_connection_key *key, struct policy_connection *connection,
-                                               __u32 direction, __u64 now) {
+/* A packet of a connection that is known, whose state may change in `connection`. 0: it opens a new one. */
+static __always_inline int follow_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
+                                             const struct policy_connection_key *key, struct place *place, __u32 direction,
+                                             __u64 now) {
+  struct policy_connection *connection = &place->connection;
+  const struct policy_connection before = *connection;
   const int reply = connection->direction != direction;
   if (p->protocol == PROTOCOL_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) return 0;
   if (connection->state == POLICY_CONNECTION_DEFERRED && !e->egress_set) connection->state = POLICY_CONNECTION_NEW;
   if (connection->state == POLICY_CONNECTION_DEFERRED) {
     if (reply) return POLICY_REASON_UNCONFIRMED;
     issue_ticket(skb, key, now);
-    touch(connection, now);
+    touch(place, policy_seen(now));
     return POLICY_REASON_DEFERRED;
   }
   if (connection->epoch != e->epoch && !connection->own_node && !(e->flags & POLICY_KEEP_ESTABLISHED && !connection->audit)) {
     const int reason = judge_again(e, key, connection);
-    if (reason == POLICY_REASON_UNCONFIRMED && !reply && direction == POLICY_EGRESS) {
+    if (reason == POLICY_REASON_UNCONFIRMED && connection->direction == POLICY_EGRESS) {
       connection->state = POLICY_CONNECTION_DEFERRED;
+      if (reply) return POLICY_REASON_UNCONFIRMED;
       issue_ticket(skb, key, now);
       return POLICY_REASON_DEFERRED;
     }
@@ -105,17 +116,27 @@ static __always_inline int continue_connection(struct __sk_buff *skb, const stru
         return reason;
       }
       forget_connection(key);
+      *connection = before;
       return reason;
     }
   }
+  const __u32 age = age_of(seen_of(place), policy_seen(now));
+  const int asked_again = connection->translated && p->protocol != PROTOCOL_TCP;
   /* Address translation of UDP may choose anew while the connection lives: its choice is judged once a second. */
-  if (!reply && connection->translated && p->protocol != PROTOCOL_TCP && now - connection->seen_ns > 1000000000ULL)
-    issue_ticket(skb, key, now);
+  if (!reply && asked_again && age >= POLICY_SEEN_SECOND) issue_ticket(skb, key, now);
   /* A reply leaves the time to the next request, which has to see that a second passed. */
-  if (!reply || !connection->translated || p->protocol == PROTOCOL_TCP || now - connection->seen_ns > 30ULL * 1000000000)
-    touch(connection, now);
+  if (!reply || !asked_again || age > 30 * POLICY_SEEN_SECOND) touch(place, policy_seen(now));
   follow_tcp(connection, p, reply);
   return POLICY_REASON_CONNECTION;
+}
+
+static __always_inline int continue_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
+                                               const struct policy_connection_key *key, struct place *place, __u32 direction,
+                                               __u64 now) {
+  const __u64 before = word_of(&place->connection);
+  const int reason = follow_connection(skb, e, p, key, place, direction, now);
+  if (word_of(&place->connection) != before) write_state(place);
+  return reason;
 }
 
 /* A TCP packet that opens nothing and whose connection is not known: one from before this node was enforced, or one
@@ -138,10 +159,9 @@ static __always_inline int is_tunnel(const struct packet *p) {
 
 /* A packet that opens a connection. Fills the outcome. */
 static __always_inline void open_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
-                                            const struct policy_connection_key *key, __u64 digest,
-                                            struct policy_connection *old, const struct client *client, struct outcome *o,
-                                            __u64 now) {
-  struct policy_connection fresh = {.epoch = e->epoch, .direction = o->direction, .rule = POLICY_NO_RULE};
+                                            const struct policy_connection_key *key, __u64 hash, struct place *place,
+                                            int known, const struct client *client, struct outcome *o, __u64 now) {
+  struct policy_connection fresh = {.epoch = e->epoch, .direction = o->direction};
   const int ingress = o->direction == POLICY_INGRESS;
   __u32 identity = client->identity ? client->identity : identity_of(&key->remote, e->epoch);
   __u32 verdict = POLICY_NO_RULE | VERDICT_ACCEPT;
@@ -168,7 +188,7 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
         fresh.state = POLICY_CONNECTION_DEFERRED;
         o->reason = POLICY_REASON_DEFERRED;
       }
-      fresh.translated = JUDGED_BEHIND_NAT;
+      fresh.translated = NOT_SEEN_BEHIND_NAT;
       issue_ticket(skb, key, now);
     }
   } else if (o->set) {
@@ -177,7 +197,7 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
     o->reason = (__u8)verdict_reason(verdict);
     if (!opens && is_drop(o->reason)) o->reason = POLICY_REASON_INVALID_CONNECTION;
   }
-  o->rule = fresh.rule = (__u16)verdict;
+  o->rule = (__u16)verdict;
   if (client->identity && !same_address(&client->address, &key->remote)) {
     const struct policy_translation was = {.remote = client->address};
     bpf_map_update_elem(&translations, key, &was, BPF_ANY);
@@ -187,7 +207,7 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
     if (!(e->flags & POLICY_AUDIT)) return;
     fresh.audit = 1;
   }
-  const int full = remember(key, digest, &fresh, old, now);
+  const int full = remember(key, hash, &fresh, place, known, now);
   /* The node shares one budget with all that it forwards and all that reaches it: what is beyond it was judged, and is not
    * remembered. A flood must not lock the operator out. */
   if (full && !(e->flags & POLICY_HOST)) o->reason = (__u8)full;

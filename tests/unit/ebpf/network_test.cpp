@@ -203,7 +203,7 @@ TEST_CASE("HostPolicy without names is for what has a carrier and carries no pod
   CHECK(elements.at(7).flags == (POLICY_POD | POLICY_AUDIT));
   CHECK(elements.at(6).flags == POLICY_BRIDGE);
   CHECK_FALSE(elements.contains(9));
-  const auto programs = programs_of(out.roles, true);
+  const auto programs = programs_of(out.roles, true, true);
   CHECK(programs.at({2, Hook::in}) == Program::enter);
   CHECK(programs.at({2, Hook::xdp}) == Program::xdp_deny);
   CHECK(programs.at({7, Hook::in}) == Program::from_endpoint);
