@@ -25,7 +25,7 @@ enter_namespaces() {
 leave_namespaces() {
   local pid try
   set +e
-  for pid in "${POLICY_PIDS[@]}" $POLICY_SERVER; do kill -TERM "$pid" 2>/dev/null && wait "$pid" 2>/dev/null; done
+  for pid in "${POLICY_PIDS[@]}" $POLICY_SERVER; do end_process "$pid"; done
   umount "$scratch/bpf" /run 2>/dev/null
   for ((try = 0; try < 50; try++)); do
     rmdir "$cgroup"/*/ "$cgroup" 2>/dev/null

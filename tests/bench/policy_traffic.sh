@@ -13,9 +13,9 @@ if [[ "${1:-}" == --quick ]]; then scales=(1 10000) rounds=2 seconds=0.2; fi
 load="$TEST_BIN/traffic_load"
 [[ -x "$load" ]] || die "$load is not built"
 readonly CLIENT=10.1.0.2 SERVER=10.1.0.3 PORT=5201
-# The second no policy tells how far apart two measurements of the same thing are.
-candidates=(none again ours map linear ipset)
-declare -A title=([none]="no policy" [again]="no policy, again" [ours]="ours" [map]="nftables verdict map"
+# The second no policy tells how far apart two measurements of the same thing are, empty programs what the hooks cost.
+candidates=(none again floor ours map linear ipset)
+declare -A title=([none]="no policy" [again]="no policy, again" [floor]="empty programs" [ours]="ours" [map]="nftables verdict map"
   [linear]="nftables linear" [ipset]="iptables and ipset")
 metrics=(throughput packets connections)
 declare -A unit=([throughput]="Gbit/s" [packets]="packets/s" [connections]="connections/s")
@@ -135,7 +135,7 @@ measure() {
 check_candidate() {
   local status=0
   run_in "a-$1" timeout 1 bash -c "exec 3<>/dev/tcp/$SERVER/5299" 2>/dev/null || status=$?
-  if [[ $1 == none || $1 == again ]]; then [[ $status == 1 ]]; else [[ $status == 124 ]]; fi ||
+  if [[ $1 == none || $1 == again || $1 == floor ]]; then [[ $status == 1 ]]; else [[ $status == 124 ]]; fi ||
     die "$1 does not judge as it should ($status)"
 }
 
@@ -152,7 +152,7 @@ report() {
     done
     row "${unit[$metric]}, $n rules, aim 0.95" "$(div "${value[ours]}" 1 "$form")" \
       "no policy $(div "${value[none]}" 1 "$form")" "$(div "${ratio[ours]}" 1 %.3f)"
-    for candidate in map linear ipset; do
+    for candidate in floor map linear ipset; do
       row "  peer: ${title[$candidate]}" "$(div "${value[ours]}" 1 "$form")" "$(div "${value[$candidate]}" 1 "$form")" \
         "$(div "${ratio[ours]}" "${ratio[$candidate]}" %.3f)"
     done
@@ -168,6 +168,8 @@ for candidate in "${candidates[@]}"; do
   mkdir -p "$cgroup/$candidate"
 done
 start_policy_agent n-ours ours
+mkdir "$scratch/bpf/floor"
+run_in n-floor "$TEST_BIN/policy_floor" "$scratch/bpf/floor" client server
 for n in "${scales[@]}"; do
   for candidate in ours map linear ipset; do "set_$candidate" "$n"; done
   for candidate in "${candidates[@]}"; do check_candidate "$candidate"; done
