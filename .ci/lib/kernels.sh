@@ -3,11 +3,11 @@
 # The machine has no disk and no network: an initrd with the programs, a console, and a second serial line for results.
 
 KERNEL_GUEST_MIB=1536
-KERNEL_GUEST_SECONDS=3000
+KERNEL_GUEST_SECONDS=6000
 # What runs there and for how long at most, in seconds (the machine is emulated: slow). A name that ends in .sh is a
 # script of tests/kernels. A test case that needs what not every kernel has says so by a tag: [needs-tcx]. The feature's
 # name is that of docs/facts.md.
-KERNEL_TESTS=(tests_bpf:1000 tests_collectors:900 tests_enforcement:1500 tests_netns_points:900 tests_netns_services:900 agent.sh:400)
+KERNEL_TESTS=(tests_bpf:1500 tests_collectors:900 tests_enforcement:2700 tests_netns_points:900 tests_netns_services:900 agent.sh:400)
 # With what they depend on, loaded in this order before the tests. Not sctp: a test answers SCTP itself.
 KERNEL_MODULES=(veth loop sch_ingress cls_bpf bridge 8021q dummy nf_tables nf_conntrack nft_ct nft_chain_nat nft_nat nft_masq
   nft_numgen nft_fib_ipv4 nft_fib_ipv6)

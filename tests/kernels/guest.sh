@@ -81,6 +81,8 @@ last_words() {
   fi
 }
 
+# Enough to see that it works at all; how many it can do without a leak is seen on the real machine.
+export OMNITIDE_CHURN_EVENTS=60 OMNITIDE_CHURN_DEVICES=10 OMNITIDE_TAKEOVER_STRIDE=9
 export OMNITIDE_PATHS_RUN_DIR=/run/omnitide OMNITIDE_PATHS_STATE_DIR=/var/lib/omnitide
 mkdir -p "$OMNITIDE_PATHS_RUN_DIR"
 tell kernel "$(uname -r)"
