@@ -141,8 +141,8 @@ char mark_of(Examiner& examiner, const End& from, const End& to, const Asked& as
   const std::vector<bool> families = Examiner::common_families(from, to);
   if (!number || families.empty()) return ' ';
   const auto answer = examiner.ask(from, to, asked.protocol, *number, families.front());
-  for (const bool v4 : families) {
-    const auto other = examiner.ask(from, to, asked.protocol, *number, v4);
+  if (families.size() > 1) {
+    const auto other = examiner.ask(from, to, asked.protocol, *number, families[1]);
     if (other->allowed() != answer->allowed()) return '?';
   }
   if (answer->allowed()) return '.';
