@@ -92,13 +92,12 @@ bool MqttConnection::Impl::first_bytes_are_mqtt() {
 
 // The library bounds no packet that comes in, and says nothing until one is whole. So: bytes without one.
 bool MqttConnection::Impl::takes_too_much() {
-  if (std::exchange(progress_, false)) {
-    quiet_since_.reset();
-    return message_bytes_ > options_.max_message;
-  }
   if (state_ == State::connecting) return false;
   const std::uint64_t now = bytes_received(watched_.native_handle());
-  if (!quiet_since_) quiet_since_ = now;
+  if (std::exchange(progress_, false) || !quiet_since_) {
+    quiet_since_ = now;
+    return message_bytes_ > options_.max_message;
+  }
   return now - *quiet_since_ > options_.max_message + static_cast<std::size_t>(64U << 10U);
 }
 

@@ -257,3 +257,28 @@ TEST_CASE("a reset within the handshake ends it at once") {
   CHECK(error.code == Code::unavailable);
   CHECK(std::chrono::steady_clock::now() - before < 2s);
 }
+
+TEST_CASE("the first message of TLS names the host that is configured, not the address it was found at") {
+  TempTree tree;
+  Files files(tree, "ours");
+  for (const std::string host : {"localhost", "127.0.0.1"}) {
+    const UniqueFd door(bound_socket(SOCK_STREAM, "127.0.0.1", 0, 4));
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ::getsockname(door.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    std::string hello(4'096, '\0');
+    std::thread listener_thread([&door, &hello] {
+      const UniqueFd fd(::accept4(door.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      const ssize_t got = ::read(fd.get(), hello.data(), hello.size());
+      hello.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    });
+    Loop loop;
+    MqttOptions options = tls_options(ntohs(address.sin_port), files);
+    options.host = host;
+    (void)refusal(loop, options);
+    listener_thread.join();
+    REQUIRE(!hello.empty());
+    CHECK((hello.find("localhost") != std::string::npos) == (host == "localhost"));
+    CHECK(hello.find("127.0.0.1") == std::string::npos);
+  }
+}
