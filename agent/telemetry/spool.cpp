@@ -112,6 +112,8 @@ void Spool::Impl::collect() {
   if (job->state_good) {
     state_file_.durable();
     durable_ = on_disk_;
+  } else {
+    on_disk_.reset();  // what the file holds now is not known: it is written again
   }
   if (job->retired_good) {
     for (StreamLog& one : logs_)

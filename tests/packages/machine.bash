@@ -2,7 +2,7 @@
 # A Debian system that systemd-nspawn boots: made once by debootstrap, then copied for each test. Uses $scratch, and
 # $roots, where the made ones are kept.
 
-machine_pid=0 machine_space=''
+machine_pid=0 machine_space='' netns_is_ours=0
 
 # machine_root SUITE: the folder of a fresh copy.
 machine_root() {
@@ -26,6 +26,7 @@ machine_root() {
 # machine_start ROOT: boots it in a network namespace of its own, with what eBPF needs.
 machine_start() {
   machine_space="omnitide-package-$$"
+  mountpoint -q /run/netns || netns_is_ours=1 # `ip netns add` mounts it and leaves it
   ip netns add "$machine_space"
   SYSTEMD_NSPAWN_API_VFS_WRITABLE=yes systemd-nspawn -q -D "$1" --register=no --keep-unit -b --console=pipe --capability=all \
     --system-call-filter='bpf perf_event_open' --network-namespace-path="/run/netns/$machine_space" \
@@ -48,4 +49,5 @@ machine_stop() {
   wait "$machine_pid" 2>/dev/null
   machine_pid=0
   ip netns delete "$machine_space"
+  if ((netns_is_ours)); then umount /run/netns; fi
 }
