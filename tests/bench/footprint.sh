@@ -18,18 +18,7 @@ finish() {
 }
 trap finish EXIT
 
-"$REGISTRY" init --dir "$scratch/registry" >/dev/null
-"$REGISTRY" token --dir "$scratch/registry" -o "$scratch/join.token" >/dev/null
-: >"$scratch/registry.out" # there before it is read, however late the registry's shell is
-"$REGISTRY" serve --dir "$scratch/registry" --listen 127.0.0.1:0 >"$scratch/registry.out" 2>&1 &
-registry=$!
-url=''
-for ((i = 0; i < 100; i++)); do
-  url="$(sed -n 's/^Listening on //p' "$scratch/registry.out")"
-  if [[ -n "$url" ]]; then break; fi
-  sleep 0.05
-done
-[[ -n "$url" ]] || die "the registry does not listen: $(tail -n 3 "$scratch/registry.out")"
+start_registry "$scratch/registry" "$scratch/join.token"
 OMNITIDE_PATHS_STATE_DIR="$scratch/state" OMNITIDE_PATHS_RUN_DIR="$scratch/run" OMNITIDE_REGISTRATION_ENDPOINT="$url" \
   OMNITIDE_REGISTRATION_TOKEN_FILE="$scratch/join.token" OMNITIDE_HTTP_LISTEN=127.0.0.1:0 "$AGENT" run >"$scratch/log" 2>&1 &
 agent=$!

@@ -53,3 +53,22 @@ wait_ready() {
   done
   return 1
 }
+
+# start_registry FOLDER TOKEN...: a registry of its own on loopback, and files with a join token each. Sets $registry, its process,
+# and $url.
+start_registry() {
+  local token
+  "$REGISTRY" init --dir "$1" >/dev/null
+  for token in "${@:2}"; do "$REGISTRY" token --dir "$1" -o "$token" >/dev/null; done
+  : >"$1.out" # there before it is read, however late the registry's shell is
+  "$REGISTRY" serve --dir "$1" --listen 127.0.0.1:0 >"$1.out" 2>&1 &
+  # shellcheck disable=SC2034  # the caller ends it
+  registry=$!
+  url=''
+  for ((i = 0; i < 100; i++)); do
+    url="$(sed -n 's/^Listening on //p' "$1.out")"
+    if [[ -n "$url" ]]; then return; fi
+    sleep 0.05
+  done
+  die "the registry does not listen: $(tail -n 3 "$1.out")"
+}

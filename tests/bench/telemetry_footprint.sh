@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# telemetry_footprint.sh [SECONDS | --quick]: what telemetry adds to the memory (PSS) and CPU of an idle agent: without it,
-# with a broker, with a large backlog and no broker, and while that backlog drains. Each agent for SECONDS, 120 by
-# default, one after the other.
+# telemetry_footprint.sh [SECONDS | --quick]: what telemetry adds to the memory (PSS) and CPU of an idle agent that is registered
+# (so that TLS is there in each) and was scraped once (so that the memory of collections is): without it, with a broker, with
+# a large backlog and no broker, and while that backlog drains. Each agent for SECONDS, 120 by default, one after the other.
 set -euo pipefail
 # shellcheck source=tests/bench/measure.bash
 . "$(dirname "${BASH_SOURCE[0]}")/measure.bash"
@@ -15,8 +15,9 @@ PROGRAM="${OMNITIDE_BENCH:-$ROOT/build/test/bin}/telemetry_backlog"
 scratch="$(mktemp -d)"
 agent=0
 broker=0
+registry=0
 finish() {
-  for pid in "$agent" "$broker"; do
+  for pid in "$agent" "$broker" "$registry"; do
     if ((pid)); then end_process "$pid"; fi
   done
   rm -rf "$scratch"
@@ -34,11 +35,13 @@ start_agent() { # NAME [TELEMETRY]
 node: {name: press-7}
 paths: {state_dir: $scratch/$1, run_dir: $scratch/run}
 http: {listen: "127.0.0.1:0"}
+registration: {endpoint: "$url", token_file: $scratch/$1.token, start_jitter: 0s}
 ${2:-}
 YAML
   "$AGENT" run --config-dir "$scratch/none" --config "$scratch/agent.yaml" >"$scratch/$1.log" 2>&1 &
   agent=$!
   wait_ready "$scratch/run" "$agent" || { tail -n 20 "$scratch/$1.log" >&2 && die "the agent is not ready"; }
+  curl -sf "$("$AGENT" status --run-dir "$scratch/run" -o json | grep -oE 'http://[^"]*/metrics')" >/dev/null || die "cannot scrape"
 }
 stop_agent() { end_process "$agent" && agent=0; }
 ticks="$(getconf CLK_TCK)"
@@ -56,6 +59,7 @@ idle() { # lets it be, and sets $pss and $cpu
 telemetry() { "$AGENT" telemetry status --run-dir "$scratch/run" -o json || true; }
 backlog() { telemetry | grep -oE '"backlog": ?"[0-9]+' | grep -oE '[0-9]+$' | awk '{ sum += $1 } END { print sum }'; }
 
+start_registry "$scratch/registry" "$scratch"/{off,online,away}.token
 start_agent off
 idle
 off="$pss" off_cpu="$cpu"
