@@ -15,14 +15,6 @@ const std::vector<std::string>& collector_names() {
   return names;
 }
 
-Value list(const std::vector<std::string>& values) {
-  Value out;
-  out.kind = Value::Kind::list;
-  for (const std::string& value : values)
-    out.items.push_back(Value::scalar(value, true));
-  return out;
-}
-
 }  // namespace
 
 const std::vector<Key>& ebpf_keys() {
@@ -40,7 +32,7 @@ const std::vector<Key>& ebpf_keys() {
           "Collectors that are not loaded: runq, block, tcp, listen, drops, dns, process, throttle, irq, programs.",
           "[]", "[dns, irq]", false, false,
           [](Config& c, const Value& v, Problems& p) { read_words(v, collector_names(), c.metrics.ebpf.exclude, p); },
-          [](const Config& c) { return list(c.metrics.ebpf.exclude); }}};
+          [](const Config& c) { return show(c.metrics.ebpf.exclude); }}};
   return keys;
 }
 

@@ -36,18 +36,8 @@ const std::vector<std::string>& source_names() {
   return names;
 }
 
-Value show(bool value) { return Value::scalar(value ? "true" : "false"); }
-Value show(const std::string& value) { return Value::scalar(value, true); }
-Value show(std::uint32_t value) { return Value::scalar(std::to_string(value)); }
-Value show(milliseconds value) { return Value::scalar(format_duration(value)); }
+using config::show;  // beside those of this file
 Value show(log::Level value) { return Value::scalar(std::string(log::name(value))); }
-Value show(const std::vector<std::string>& values) {
-  Value out;
-  out.kind = Value::Kind::list;
-  for (const std::string& value : values)
-    out.items.push_back(show(value));
-  return out;
-}
 Value show(const std::map<std::string, std::string>& values) {
   Value out;
   out.kind = Value::Kind::map;

@@ -288,4 +288,16 @@ const std::vector<std::string>& part_names() {
   return names;
 }
 
+Value show(bool value) { return Value::scalar(value ? "true" : "false"); }
+Value show(const std::string& value) { return Value::scalar(value, true); }
+Value show(std::uint32_t value) { return Value::scalar(std::to_string(value)); }
+Value show(std::chrono::milliseconds value) { return Value::scalar(format_duration(value)); }
+Value show(const std::vector<std::string>& values) {
+  Value out;
+  out.kind = Value::Kind::list;
+  for (const std::string& value : values)
+    out.items.push_back(show(value));
+  return out;
+}
+
 }  // namespace omnitide::config

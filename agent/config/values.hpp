@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -42,6 +43,13 @@ void read_device_names(const Value& value, std::vector<std::string>& out, Proble
 // "0x3fff0000": bits of a packet's mark; 4 to 30 of them, side by side, and not kube-proxy's 0x4000 and 0x8000.
 void read_mark_mask(const Value& value, std::uint32_t& out, Problems& problems);
 void read_levels(const Value& value, std::map<log::Part, log::Level>& out, Problems& problems);
+
+// The other way: a setting as it is written in a file.
+[[nodiscard]] Value show(bool value);
+[[nodiscard]] Value show(const std::string& value);
+[[nodiscard]] Value show(std::uint32_t value);
+[[nodiscard]] Value show(std::chrono::milliseconds value);
+[[nodiscard]] Value show(const std::vector<std::string>& values);
 
 // Whether a listen address that read_listen accepted can be reached from this machine only.
 [[nodiscard]] bool is_loopback(std::string_view listen);
