@@ -92,8 +92,8 @@ std::string dead_band_list(std::span<const DeadBand> bands) {
   return out;
 }
 
-// Of counters: what is too little to be seen in a rate over ten seconds. Nothing is lost by it, since the next report has
-// all; what counts faults is told at once. Of quantiles: within a bucket, whose bounds double, they are guessed.
+// Of counters: what is too little to be seen in a rate over ten seconds. Nothing is lost by it, since the next report
+// has all; what counts faults is told at once. Of quantiles: within a bucket, whose bounds double, they are guessed.
 std::vector<std::pair<std::string, std::string>> default_dead_bands() {
   return {{"node_load*", "5%"},
           {"node_cpu_seconds_total*", "0.1"},

@@ -21,7 +21,7 @@ bool differs(const SpoolState& a, const SpoolState& b) {
 
 SpoolState Spool::Impl::state() const {
   SpoolState out;
-  std::ranges::transform(logs_, out.begin(), &StreamLog::state);
+  std::ranges::transform(logs_, out.begin(), [this](const StreamLog& one) { return one.to_save(disk_takes_nothing_); });
   return out;
 }
 

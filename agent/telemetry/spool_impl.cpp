@@ -29,7 +29,10 @@ Spool::Impl::Impl(SpoolFolder folder, StateFile state, SpoolLimits limits, bool 
 }
 
 Spool::Impl::~Impl() {
-  if (!shared_.look_only) (void)write();
+  if (shared_.look_only) return;
+  (void)write();
+  // With the numbers of what was written just now, so that damage to the last of it will be seen.
+  if (const SpoolState now = state(); job_ == nullptr && on_disk_ != now) (void)state_file_.write(shared_.folder, now);
 }
 
 Result<> Spool::Impl::recover() {

@@ -57,7 +57,10 @@ void StreamLog::begin_segment(WallTime time) {
 
 Result<> StreamLog::write(bool may_skip) {
   if (may_skip && !partial_ && pending() > 0) skip_confirmed();
-  if (pending() == 0) return {};
+  if (pending() == 0) {
+    taken_ = state_.next - 1;
+    return {};
+  }
   Segment& last = segments_.back();
   if (!last.fd) {
     const bool fresh = last.written == 0;
@@ -76,8 +79,15 @@ Result<> StreamLog::write(bool may_skip) {
     return std::move(wrote).error().within(segment_name(last.key));
   }
   partial_ = false;
+  taken_ = state_.next - 1;
   trim_tail();
   return {};
+}
+
+StreamState StreamLog::to_save(bool with_memory) const {
+  StreamState out = state_;
+  if (!with_memory) out.next = std::max(taken_, state_.confirmed) + 1;
+  return out;
 }
 
 // Takes the confirmed records out of what is to be written.

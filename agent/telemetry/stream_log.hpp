@@ -80,7 +80,10 @@ class StreamLog {
   [[nodiscard]] Result<> rewrite_suspects();
 
   [[nodiscard]] Stream stream() const { return stream_; }
-  [[nodiscard]] const StreamState& state() const { return state_; }
+  // What the state file has to know. A number that was given out and whose record was not written yet is none of it:
+  // its record may be in the middle of a write that a kill ends, and a number without a record counts as damaged.
+  // Unless `with_memory`, for records that stay in memory since the disk takes nothing: those would be lost indeed.
+  [[nodiscard]] StreamState to_save(bool with_memory) const;
   [[nodiscard]] std::deque<Segment>& segments() { return segments_; }
   [[nodiscard]] const std::deque<Segment>& segments() const { return segments_; }
   [[nodiscard]] std::vector<RetiredSegment>& retired() { return retired_; }
@@ -123,6 +126,7 @@ class StreamLog {
   SpoolShared& shared_;
   Stream stream_;
   StreamState state_;
+  RecordNumber taken_ = 0;  // all through it are in the kernel, or have left
   std::deque<Segment> segments_;
   std::vector<RetiredSegment> retired_;
   Holes holes_;

@@ -14,6 +14,7 @@ Result<> StreamLog::recover(std::vector<SegmentKey> keys, const std::optional<St
   for (const SegmentKey& key : keys) {
     if (Result<> adopted = adopt(key); adopted.has_error()) return adopted;
   }
+  taken_ = state_.next - 1;
   if (segments_.empty()) return {};
   // Segments whose records were confirmed are removed only when that is durable. Others that are missing were evicted
   // to make room, and that is not in the state yet.
@@ -26,6 +27,7 @@ Result<> StreamLog::recover(std::vector<SegmentKey> keys, const std::optional<St
   state_.next = std::max(state_.next, segments_.back().key.first);
   recover_last();
   state_.next = std::max(state_.next, state_.confirmed + 1);
+  taken_ = state_.next - 1;
   retire_left();
   return {};
 }

@@ -117,6 +117,40 @@ TEST_CASE("after kill -9 at any moment each record that was written is there, an
   CHECK(total > 1000);
 }
 
+TEST_CASE("a write that a kill cuts short costs nothing that was reported as written, and counts as no damage") {
+  const QuickFolder tree;
+  const std::string folder = tree.path() + "/now", cut = tree.path() + "/cut";
+  std::filesystem::create_directory(folder);
+  auto spool = open_spool(folder);
+  for (int i = 0; i < 10; ++i)
+    put(*spool, Stream::events, 100);
+  sync(*spool);
+  REQUIRE(segment_files(folder).size() == 1);
+  const auto before = std::filesystem::file_size(segment_files(folder).front());
+  for (int i = 0; i < 10; ++i)
+    put(*spool, Stream::events, 100);
+  spool->confirm(Stream::events, 5);  // the state is written, and in front of the records
+  REQUIRE(spool->write());
+  const auto after = std::filesystem::file_size(segment_files(folder).front());
+  for (auto size = before; size < after; size += 31) {
+    std::filesystem::remove_all(cut);
+    std::filesystem::copy(folder, cut);
+    std::filesystem::resize_file(segment_files(cut).front(), size);
+    auto again = open_spool(cut);
+    const auto got = numbers(*again, Stream::events);
+    INFO(size);
+    REQUIRE(got == range(6, 10 + (size - before) / 124));
+    REQUIRE(dropped(*again, Stream::events, DropCause::corrupt) == 0);
+    REQUIRE(put(*again, Stream::events) == got.back() + 1);
+  }
+  spool = nullptr;  // in order: now each of them is known to have been written
+  std::filesystem::resize_file(segment_files(folder).front(), before);
+  spool = open_spool(folder);
+  CHECK(numbers(*spool, Stream::events) == range(6, 10));
+  CHECK(dropped(*spool, Stream::events, DropCause::corrupt) == 10);
+  CHECK(status_of(*spool, Stream::events).next == 21);
+}
+
 namespace {
 
 // What a disk may have of the files after a power loss: of each what was there at the last sync, and of what came
