@@ -82,9 +82,13 @@ void Publisher::Impl::resume_streams(SteadyTime now) {
 
 void Publisher::Impl::confirm() {
   if (!spool_) return;
+  bool news = false;
   for (std::size_t i = 0; i < kStreams; ++i) {
-    if (const auto through = lanes_[i].delivery.confirmed()) spool_->confirm(static_cast<Stream>(i), *through);
+    const auto through = lanes_[i].delivery.confirmed();
+    if (through) spool_->confirm(static_cast<Stream>(i), *through);
+    news = news || through.has_value();
   }
+  if (news) write_soon(false);  // else a kill would make all of it come again
 }
 
 void Publisher::Impl::on_message(const io::MqttMessage& message) {

@@ -26,10 +26,9 @@ SpoolState Spool::Impl::state() const {
 }
 
 Result<> Spool::Impl::write_state() {
-  if (job_ != nullptr) return fail(Code::failed_precondition, "the state is being synced");
   const SpoolState now = state();
   if (on_disk_ && !differs(now, *on_disk_)) return {};
-  Result<> wrote = state_file_.write(shared_.folder, now);
+  Result<> wrote = state_file_.write(shared_.folder, now, job_ != nullptr);
   if (wrote.has_value()) on_disk_ = now;
   return wrote;
 }
@@ -37,7 +36,7 @@ Result<> Spool::Impl::write_state() {
 Result<> Spool::Impl::write() {
   collect();
   // Numbers that only the state knows must be in it before it alone knows them.
-  const bool may_skip = job_ == nullptr && (write_state().has_value() || disk_takes_nothing_);
+  const bool may_skip = write_state().has_value() || disk_takes_nothing_;
   Result<> out;
   for (StreamLog& one : logs_) {
     Result<> wrote = one.rewrite_suspects();
@@ -84,7 +83,7 @@ std::function<Result<>()> Spool::Impl::sync() {
   job->state = std::move(*to_write);
   shared_.folder_dirty = false;
   state_file_.folder_durable();
-  on_disk_ = now;
+  on_disk_ = syncing_ = now;
   job_ = job;
   return [job] { return job->run(); };
 }
@@ -111,7 +110,7 @@ void Spool::Impl::collect() {
   shared_.folder_dirty = shared_.folder_dirty || !job->folder_good;
   if (job->state_good) {
     state_file_.durable();
-    durable_ = on_disk_;
+    durable_ = syncing_;
   } else {
     on_disk_.reset();  // what the file holds now is not known: it is written again
   }

@@ -32,7 +32,8 @@ Spool::Impl::~Impl() {
   if (shared_.look_only) return;
   (void)write();
   // With the numbers of what was written just now, so that damage to the last of it will be seen.
-  if (const SpoolState now = state(); job_ == nullptr && on_disk_ != now) (void)state_file_.write(shared_.folder, now);
+  if (const SpoolState now = state(); job_ == nullptr && on_disk_ != now)
+    (void)state_file_.write(shared_.folder, now, false);
 }
 
 Result<> Spool::Impl::recover() {

@@ -59,7 +59,8 @@ class Spool::Impl {
   std::array<StreamLog, kStreams> logs_;
   std::shared_ptr<SyncJob> job_;       // until what it did is known
   std::optional<SpoolState> on_disk_;  // the state that was written last
-  std::optional<SpoolState> durable_;  // and the one that is durable
+  std::optional<SpoolState> syncing_;  // the one that the job makes durable
+  std::optional<SpoolState> durable_;  // and the one that is
   std::string write_problem_, sync_problem_;
   bool disk_takes_nothing_ = false;
   double tokens_ = 0;

@@ -70,18 +70,21 @@ Result<StateFile> StateFile::open(const SpoolFolder& folder, bool writable) {
     return std::move(fd).error();
   }
   out.fd_ = std::move(*fd);
-  std::string bytes(2 * kSlot, '\0');
+  std::string bytes(kSlots * kSlot, '\0');
   const Result<std::size_t> got = read_at(out.fd_->get(), bytes.data(), bytes.size(), 0);
   if (got.has_error()) return got.error();
-  const std::optional<StateSlot> first = decode_slot(std::string_view(bytes).substr(0, kSlot));
-  const std::optional<StateSlot> second = decode_slot(std::string_view(bytes).substr(kSlot));
-  out.damaged_ = !first && !second;
+  std::array<std::uint64_t, kSlots> generations{};  // 0: not whole
+  for (std::size_t i = 0; i < kSlots; ++i) {
+    const std::optional<StateSlot> slot = decode_slot(std::string_view(bytes).substr(i * kSlot, kSlot));
+    if (!slot) continue;
+    generations.at(i) = slot->generation;
+    if (out.found_ && slot->generation < out.generation_) continue;
+    out.found_ = slot->state;
+    out.generation_ = slot->generation;
+  }
+  out.damaged_ = !out.found_;
   if (out.damaged_) return out;
-  const bool newest_is_first = first && (!second || first->generation > second->generation);
-  const StateSlot& newest = newest_is_first ? *first : *second;
-  out.found_ = newest.state;
-  out.generation_ = newest.generation;
-  out.spare_ = newest_is_first ? kSlot : 0;
+  out.spare_ = generations[0] > generations[1] ? kSlot : 0;
   out.settled_ = false;
   return out;
 }
@@ -90,10 +93,12 @@ Result<> StateFile::ensure(const SpoolFolder& folder) {
   if (writable_) return {};
   Result<SharedFd> fd = folder.open_file(kName, O_RDWR | O_CREAT);
   if (fd.has_error()) return std::move(fd).error();
-  const bool made = ::lseek((*fd)->get(), 0, SEEK_END) < static_cast<off_t>(2 * kSlot);
+  const off_t size = ::lseek((*fd)->get(), 0, SEEK_END);
+  const bool made = size >= 0 && size < static_cast<off_t>(kSlots * kSlot);
   if (made) {
-    std::uint64_t done = 0;
-    if (Result<> wrote = write_at((*fd)->get(), std::string(2 * kSlot, '\0'), 0, done); wrote.has_error())
+    auto done = static_cast<std::uint64_t>(size);  // what is there stays: it may be a file of an older version
+    const std::string rest(kSlots * kSlot - static_cast<std::size_t>(done), '\0');
+    if (Result<> wrote = write_at((*fd)->get(), rest, done, done); wrote.has_error())
       return std::move(wrote).error().within(kName);
   }
   made_ = made_ || made;
@@ -102,12 +107,15 @@ Result<> StateFile::ensure(const SpoolFolder& folder) {
   return {};
 }
 
-Result<> StateFile::write(const SpoolFolder& folder, const SpoolState& state) {
+Result<> StateFile::write(const SpoolFolder& folder, const SpoolState& state, bool beside_job) {
   if (Result<> ready = ensure(folder); ready.has_error()) return ready;
-  if (!settled_ && ::fdatasync(fd_->get()) != 0) return fail_errno(errno, "cannot sync the state of the spool");
-  settled_ = true;
+  if (!beside_job) {
+    if (!settled_ && ::fdatasync(fd_->get()) != 0) return fail_errno(errno, "cannot sync the state of the spool");
+    settled_ = true;
+  }
   std::uint64_t done = 0;
-  Result<> wrote = write_at(fd_->get(), encode_slot({++generation_, state}), spare_, done);
+  const std::uint64_t offset = beside_job ? 2 * kSlot : spare_;
+  Result<> wrote = write_at(fd_->get(), encode_slot({++generation_, state}), offset, done);
   return wrote.has_error() ? Result<>(std::move(wrote).error().within(kName)) : wrote;
 }
 

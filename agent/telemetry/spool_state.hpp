@@ -22,12 +22,13 @@ struct StreamState {
 };
 using SpoolState = std::array<StreamState, kStreams>;
 
-// A file of two slots. The one that was made durable last is never written over before the other one is durable, so
-// that a torn write costs what came after the last sync and no more. Both have their place on the disk from the
-// start: a full disk does not hinder them.
+// A file of three slots, of which the newest whole one counts. Of the first two the one that was made durable last is
+// never written over before the other one is durable, so that a torn write costs what came after the last sync and no
+// more. The third takes what is to survive a kill while a job makes another one durable, which may take long. All have
+// their place on the disk from the start: a full disk does not hinder them.
 class StateFile {
  public:
-  static constexpr std::size_t kSlot = 4096;
+  static constexpr std::size_t kSlot = 4096, kSlots = 3;
 
   // A write that has to be made durable by another thread.
   struct Job {
@@ -43,8 +44,8 @@ class StateFile {
   [[nodiscard]] const std::optional<SpoolState>& found() const { return found_; }
   [[nodiscard]] bool damaged() const { return damaged_; }  // there is a file, and no slot of it was whole
 
-  // Hands it to the kernel. Not while a job is on its way.
-  [[nodiscard]] Result<> write(const SpoolFolder& folder, const SpoolState& state);
+  // Hands it to the kernel. `beside_job`: a job is on its way.
+  [[nodiscard]] Result<> write(const SpoolFolder& folder, const SpoolState& state, bool beside_job);
   [[nodiscard]] Result<Job> job(const SpoolFolder& folder, const SpoolState& state);
   void durable();                                    // the job was done
   [[nodiscard]] bool made() const { return made_; }  // a file was made since, which the folder's sync has to know
@@ -56,7 +57,7 @@ class StateFile {
   SharedFd fd_;
   std::optional<SpoolState> found_;
   std::uint64_t generation_ = 0;
-  std::uint64_t spare_ = 0;  // offset of the slot to be written
+  std::uint64_t spare_ = 0;  // offset of that of the first two slots which is to be written
   bool damaged_ = false, writable_ = false, made_ = false;
   // After a kill the newest slot may be in the page cache only, and the spare one be the durable one: before that is
   // written over, the newest has to be durable.

@@ -1,9 +1,8 @@
 // The MQTT connection with brokers that do it wrong.
 #include <signal.h>
 
-#include <fstream>
-
 #include "tests/harness/catch.hpp"
+#include "tests/harness/memory.hpp"
 #include "tests/harness/mqtt_peer.hpp"
 #include "tests/harness/scripted_broker.hpp"
 #include "tests/harness/tcp.hpp"
@@ -27,14 +26,6 @@ Error refusal(const BrokerRules& rules, MqttVersion version) {
   REQUIRE(answer.has_error());
   CHECK(peer.closings == 0);
   return answer.error();
-}
-
-std::size_t resident_kilobytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6));
-  }
-  return 0;
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // The publisher with a broker that tests play: nothing that was taken is lost, and what a broker does wrong costs no
 // more than it must.
-#include <fstream>
 #include <map>
 #include <set>
 
 #include "tests/harness/catch.hpp"
+#include "tests/harness/memory.hpp"
 #include "tests/harness/peer.hpp"
 #include "tests/harness/publisher_node.hpp"
 #include "tests/harness/scripted_broker.hpp"
@@ -35,14 +35,6 @@ std::vector<int> counting(int first, int last) {
 
 std::set<int> as_set(const std::vector<int>& list) { return {list.begin(), list.end()}; }
 
-std::size_t resident_kilobytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6));
-  }
-  return 0;
-}
-
 }  // namespace
 
 TEST_CASE("in good weather each record arrives once, in order, and leaves the spool") {
@@ -64,6 +56,24 @@ TEST_CASE("in good weather each record arrives once, in order, and leaves the sp
   CHECK(status.confirmed[kMetrics] == 500);
   CHECK((status.republished[kMetrics] == 0 && status.historical[kMetrics] == 0));
   CHECK(status.connects == 1);
+}
+
+TEST_CASE("what the broker confirmed is written at once, also when no record comes any more") {
+  const TempTree tree;
+  const ScriptedBroker broker;
+  Loop loop;
+  PublisherOptions options = publisher_options(tree, {broker.port()});
+  options.sync_interval = 1h;
+  PublisherNode node(loop, std::move(options));
+  REQUIRE(node.connected());
+  node.give(Stream::metrics, 1, 50);
+  REQUIRE(node.empties());
+  const std::string spool = tree.path() + "/telemetry/spool", killed = tree.path() + "/killed";
+  CHECK(loop.until([&] {
+    std::filesystem::remove_all(killed);
+    std::filesystem::copy(spool, killed);
+    return Spool::inspect(killed).value().streams[kMetrics].records == 0;
+  }));
 }
 
 TEST_CASE("without a broker records wait, over a restart too, and then arrive oldest first as history") {

@@ -163,6 +163,36 @@ TEST_CASE("confirmations are kept over a restart") {
   CHECK(numbers(*spool, Stream::conditions) == range(61, 100));
 }
 
+TEST_CASE("what is confirmed while a sync runs is kept when the process is killed, before the sync ends and after it") {
+  const QuickFolder tree;
+  const std::string folder = tree.path() + "/now", killed = tree.path() + "/killed";
+  std::filesystem::create_directory(folder);
+  auto spool = open_spool(folder);
+  const auto left = [&folder, &killed] {  // what the next process finds
+    std::filesystem::remove_all(killed);
+    std::filesystem::copy(folder, killed);
+    return numbers(*open_spool(killed), Stream::conditions);
+  };
+  for (int round = 0; round < 4; ++round) {
+    const RecordNumber last = put(*spool, Stream::conditions) + 9;
+    for (int i = 1; i < 10; ++i)
+      put(*spool, Stream::conditions);
+    REQUIRE(spool->write());
+    const std::function<Result<>()> job = spool->sync();
+    spool->confirm(Stream::conditions, last - 6);
+    REQUIRE(spool->write());
+    CHECK(left() == range(last - 5, last));
+    spool->confirm(Stream::conditions, last - 3);
+    REQUIRE(spool->write());
+    CHECK(left() == range(last - 2, last));
+    REQUIRE(job());
+    CHECK(left() == range(last - 2, last));
+    spool->confirm(Stream::conditions, last);
+    REQUIRE(spool->write());
+    CHECK(left().empty());
+  }
+}
+
 TEST_CASE("a refused record is not read again, and counted once, also over a restart") {
   const TempTree tree;
   auto spool = open_spool(tree.path());

@@ -1,0 +1,19 @@
+// What this process has of memory.
+#pragma once
+
+#include <cstddef>
+#include <fstream>
+#include <string>
+
+namespace omnitide::test {
+
+// VmRSS of proc_pid_status(5); 0 when it cannot be read.
+inline std::size_t resident_kilobytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6));
+  }
+  return 0;
+}
+
+}  // namespace omnitide::test
