@@ -64,6 +64,15 @@ add_library(omnitide::bpf ALIAS omnitide_bpf)
 omnitide_static_library(yaml yaml-cpp yaml-cpp/yaml.h)
 add_library(yaml-cpp ALIAS omnitide_yaml)
 
+omnitide_static_library(re2 re2 re2/re2.h)
+target_link_libraries(omnitide_re2 INTERFACE Threads::Threads)
+# Newer releases are built on Abseil.
+pkg_check_modules(RE2 IMPORTED_TARGET re2)
+if(RE2_FOUND AND "${RE2_REQUIRES}${RE2_STATIC_LIBRARIES}" MATCHES "absl")
+  target_link_libraries(omnitide_re2 INTERFACE ${RE2_STATIC_LINK_LIBRARIES})
+endif()
+add_library(omnitide::re2 ALIAS omnitide_re2)
+
 find_library(CRYPT_LIBRARY crypt REQUIRED)
 add_library(omnitide_crypt INTERFACE)
 target_link_libraries(omnitide_crypt INTERFACE "${CRYPT_LIBRARY}")
