@@ -87,13 +87,12 @@ TEST_CASE("waits in a queue are those of the kernel's own account, by count and 
   const Collected::Labels ours{{"cgroup", cgroup.path()}};
   const double counted = collected.count("omnitide_scheduler_wait_seconds", ours);
   CHECK(times > 120);
-  CHECK(counted >= times * 0.97);  // a busy machine has more of them than are measured each
-  CHECK(counted <= times + 20);    // between the move to the cgroup, the account and the end
+  // A busy machine has more of them than are measured each; some are between the move to the cgroup and the account.
+  CHECK(counted == Approx(times).epsilon(0.05).margin(30));
   CHECK(collected.sum("omnitide_scheduler_wait_seconds", ours) == Approx(seconds).epsilon(0.05).margin(0.02));
   const double preemptions = collected.value("omnitide_scheduler_preemptions_total", ours);
   CHECK(taken_off > 0);
-  CHECK(preemptions >= taken_off * 0.95);
-  CHECK(preemptions <= taken_off + 20);
+  CHECK(preemptions == Approx(taken_off).epsilon(0.05).margin(30));
 }
 
 TEST_CASE("of very many waits some are measured, and each cgroup has its share, also of those that take turns") {

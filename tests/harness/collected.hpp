@@ -4,12 +4,15 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "agent/model/sample_batch.hpp"
@@ -51,6 +54,13 @@ class Collected {
       if (done.has_error()) throw std::runtime_error(std::string(each.collector.name) + ": " + done.error().text());
     }
     if (batch_.refused() != 0) throw std::runtime_error("samples with a wrong number of labels");
+  }
+
+  // Until what was read is so: for what the kernel does in its own time. In vain it ends too, for the test to say why.
+  void read_until(const std::function<bool()>& done, std::chrono::seconds longest = std::chrono::seconds(20)) {
+    const auto deadline = std::chrono::steady_clock::now() + longest;
+    for (read(); !done() && std::chrono::steady_clock::now() < deadline; read())
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
 
   // All samples of a family whose labels are these (and any others).

@@ -42,18 +42,24 @@ inline int connected_socket(const char* address, std::uint16_t port) {
   return -1;
 }
 
-// Begins to connect, and gives up after so long. How often its segments were sent again, by the kernel's account.
-inline int try_to_connect(const char* address, std::uint16_t port, int milliseconds) {
+// Begins to connect, and gives up after so long, or when its segments were sent again so often (tried to: TCP_INFO does
+// not tell what failed). How often that was.
+inline int try_to_connect(const char* address, std::uint16_t port, int milliseconds, int retransmits = 1000) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const sockaddr_in to = address_of(address, port);
   (void)::connect(fd, generic(to), sizeof to);
   pollfd waiting{.fd = fd, .events = POLLOUT, .revents = 0};
-  (void)::poll(&waiting, 1, milliseconds);
-  tcp_info info{};
-  socklen_t length = sizeof info;
-  (void)::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+  int again = 0;
+  for (int rest = milliseconds; rest > 0 && again < retransmits; rest -= 50) {
+    const int ended = ::poll(&waiting, 1, rest < 50 ? rest : 50);
+    tcp_info info{};
+    socklen_t length = sizeof info;
+    (void)::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    again = static_cast<int>(info.tcpi_total_retrans);
+    if (ended != 0) break;
+  }
   ::close(fd);
-  return static_cast<int>(info.tcpi_total_retrans);
+  return again;
 }
 
 // Closes with a reset instead of a FIN.
