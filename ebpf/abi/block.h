@@ -10,40 +10,35 @@ enum block_limits {
   BLOCK_SIZE_FIRST = 9,     /* 512 bytes */
   BLOCK_SIZES = 17,         /* up to 2^24: 16 MiB, and the larger ones */
   BLOCK_NAME = 32,          /* DISK_NAME_LEN in include/linux/blkdev.h */
-  BLOCK_INFLIGHT = 8192,
-  BLOCK_STAYING = 6144, /* entries of requests that are over, and may come again */
   BLOCK_ROWS = 256,
 };
-enum block_program { BLOCK_ISSUE, BLOCK_COMPLETE, BLOCK_PROGRAMS };
+enum block_program { BLOCK_COMPLETE, BLOCK_PROGRAMS };
 enum block_operation { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH, BLOCK_DISCARD, BLOCK_OTHER, BLOCK_OPERATIONS };
-
-/* inflight: hash, key __u64 address of the request: what was issued. */
-struct block_start {
-  __u64 ns; /* 0: it is complete */
-  __u32 bytes;
-  __u32 operation;
-};
 
 /* values: per-CPU hash. */
 struct block_key {
-  char name[BLOCK_NAME]; /* of the whole disk, zeros behind it */
+  union {
+    char name[BLOCK_NAME]; /* of the whole disk, zeros behind it */
+    __u64 words[BLOCK_NAME / 8];
+  };
   __u32 operation;
-  __u32 failed; /* the completion told of an error */
+  __u32 reserved;
 };
 struct block_row {
   __u64 latency_ns;
   __u64 latencies[BLOCK_LATENCIES];
   __u64 bytes;
   __u64 sizes[BLOCK_SIZES];
+  __u64 errors;
 };
 
 /* cpus: array by CPU. */
 struct block_cpu {
   __u64 runs[BLOCK_PROGRAMS];
-  __u64 lost; /* requests that found `inflight` or `values` full */
+  __u64 lost; /* requests that found `values` full */
 };
 
 COLLECT_SIZE(block_key, 40);
-COLLECT_SIZE(block_row, 336);
+COLLECT_SIZE(block_row, 344);
 
 #endif

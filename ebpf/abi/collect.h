@@ -27,11 +27,13 @@ struct collect_state {
 enum collect_limit {
   COLLECT_SWITCHES = 32,   /* that are measured one by one in a tick of the kernel's clock */
   COLLECT_INTERRUPTS = 16, /* the same of each sort */
-  COLLECT_OF = 16,         /* of the others, one of so many; a power of two */
+  COLLECT_OF = 16,         /* of the others, one of so many on average */
 };
 struct collect_rate {
   __u64 tick;
-  __u32 seen; /* events in it */
+  __u32 seen;    /* events that were measured in it */
+  __u32 skip;    /* events to come that are not looked at */
+  __u32 skipped; /* the same when that was chosen: what is gone of them counts with the next one that is measured */
   __u32 reserved;
 };
 

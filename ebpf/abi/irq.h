@@ -37,6 +37,6 @@ struct irq_cpu {
 };
 
 COLLECT_SIZE(irq_key, 32);
-COLLECT_SIZE(irq_cpu, 1696);
+COLLECT_SIZE(irq_cpu, 1712);
 
 #endif

@@ -31,6 +31,6 @@ struct runq_cpu {
 };
 
 COLLECT_SIZE(runq_cgroup, 176);
-COLLECT_SIZE(runq_cpu, 288);
+COLLECT_SIZE(runq_cpu, 296);
 
 #endif

@@ -29,7 +29,7 @@ struct Known {
 // The last one reads what the others put on the board.
 constexpr std::array kKnown{
     Known{"ebpf.runq", "tp_btf/sched_switch", runq_families, open_runq},
-    Known{"ebpf.block", "tp_btf/block_rq_issue, block_rq_complete", block_families, open_block},
+    Known{"ebpf.block", "tp_btf/block_rq_complete", block_families, open_block},
     Known{"ebpf.tcp", "tp_btf/inet_sock_set_state, tcp_*", tcp_families, open_tcp},
     Known{"ebpf.listen", "/proc/PID/net/netstat", listen_families, open_listen},
     Known{"ebpf.drops", "tp_btf/kfree_skb", drops_families, open_drops},

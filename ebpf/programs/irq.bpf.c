@@ -8,11 +8,9 @@ SHARED_ARRAY(cpus, struct irq_cpu);
 
 static const struct irq_row empty;
 
-static __always_inline struct irq_cpu *this_cpu(__u32 program) {
+static __always_inline struct irq_cpu *this_cpu(void) {
   const __u32 number = bpf_get_smp_processor_id();
-  struct irq_cpu *cpu = bpf_map_lookup_elem(&cpus, &number);
-  if (cpu) cpu->runs[program] += 1;
-  return cpu;
+  return bpf_map_lookup_elem(&cpus, &number);
 }
 
 static __always_inline void add(struct irq_row *row, __u64 took, __u32 weight) {
@@ -21,48 +19,59 @@ static __always_inline void add(struct irq_row *row, __u64 took, __u32 weight) {
   if (bucket < IRQ_BUCKETS) row->times[bucket] += weight;
 }
 
+static __noinline int soft_entry(struct irq_cpu *cpu) {
+  cpu->soft_weight = weight_of_this(&cpu->soft_rate, COLLECT_INTERRUPTS);
+  cpu->runs[IRQ_SOFT_ENTRY] += cpu->soft_weight;
+  cpu->soft_start_ns = bpf_ktime_get_ns();
+  return 0;
+}
+
+/* The start is 0 from an exit to the next entry that is measured. */
 SEC("tp_btf/softirq_entry")
 int irq_soft_entry(__u64 *ctx) {
   (void)ctx;
-  struct irq_cpu *cpu = this_cpu(IRQ_SOFT_ENTRY);
-  if (!cpu) return 0;
-  const __u32 weight = weight_of_next(&cpu->soft_rate, COLLECT_INTERRUPTS);
-  if (!weight) return 0; /* the start is 0 since the last exit */
-  cpu->soft_weight = weight;
-  cpu->soft_start_ns = bpf_ktime_get_ns();
+  struct irq_cpu *cpu = this_cpu();
+  if (cpu && !passes_by(&cpu->soft_rate)) soft_entry(cpu);
+  return 0;
+}
+
+static __noinline int soft_exit(__u64 *ctx, struct irq_cpu *cpu) {
+  const __u64 took = bpf_ktime_get_ns() - cpu->soft_start_ns;
+  const __u32 vector = (__u32)ctx[0];
+  cpu->runs[IRQ_SOFT_EXIT] += cpu->soft_weight;
+  cpu->soft_start_ns = 0;
+  if (vector < IRQ_VECTORS) add(&cpu->soft[vector], took, cpu->soft_weight);
   return 0;
 }
 
 SEC("tp_btf/softirq_exit")
 int irq_soft_exit(__u64 *ctx) {
-  struct irq_cpu *cpu = this_cpu(IRQ_SOFT_EXIT);
-  if (!cpu || !cpu->soft_start_ns) return 0;
-  const __u64 start = cpu->soft_start_ns;
-  const __u32 vector = (__u32)ctx[0];
-  cpu->soft_start_ns = 0;
-  if (vector < IRQ_VECTORS) add(&cpu->soft[vector], bpf_ktime_get_ns() - start, cpu->soft_weight);
+  struct irq_cpu *cpu = this_cpu();
+  if (cpu && cpu->soft_start_ns) soft_exit(ctx, cpu);
   return 0;
 }
 
-SEC("tp_btf/irq_handler_entry")
-int irq_hard_entry(__u64 *ctx) {
-  (void)ctx;
-  struct irq_cpu *cpu = this_cpu(IRQ_HARD_ENTRY);
-  if (!cpu) return 0;
-  const __u32 weight = weight_of_next(&cpu->hard_rate, COLLECT_INTERRUPTS);
-  if (!weight) return 0;
-  cpu->hard_weight = weight;
+static __noinline int hard_entry(struct irq_cpu *cpu) {
+  cpu->hard_weight = weight_of_this(&cpu->hard_rate, COLLECT_INTERRUPTS);
+  cpu->runs[IRQ_HARD_ENTRY] += cpu->hard_weight;
   cpu->hard_start_ns = bpf_ktime_get_ns();
   return 0;
 }
 
-SEC("tp_btf/irq_handler_exit")
-int irq_hard_exit(__u64 *ctx) {
-  struct irq_cpu *cpu = this_cpu(IRQ_HARD_EXIT);
-  if (!cpu || !cpu->hard_start_ns) return 0;
+/* The start is 0 from an exit to the next entry that is measured. */
+SEC("tp_btf/irq_handler_entry")
+int irq_hard_entry(__u64 *ctx) {
+  (void)ctx;
+  struct irq_cpu *cpu = this_cpu();
+  if (cpu && !passes_by(&cpu->hard_rate)) hard_entry(cpu);
+  return 0;
+}
+
+static __noinline int hard_exit(__u64 *ctx, struct irq_cpu *cpu) {
   const __u64 took = bpf_ktime_get_ns() - cpu->hard_start_ns;
   const struct irqaction *action = (const struct irqaction *)ctx[1];
   struct irq_key key = {.irq = (__u32)ctx[0]};
+  cpu->runs[IRQ_HARD_EXIT] += cpu->hard_weight;
   cpu->hard_start_ns = 0;
   bpf_probe_read_kernel_str(key.name, sizeof(key.name), action->name);
   struct irq_row *row = bpf_map_lookup_elem(&values, &key);
@@ -72,5 +81,12 @@ int irq_hard_exit(__u64 *ctx) {
   }
   if (row) add(row, took, cpu->hard_weight);
   else cpu->lost += cpu->hard_weight;
+  return 0;
+}
+
+SEC("tp_btf/irq_handler_exit")
+int irq_hard_exit(__u64 *ctx) {
+  struct irq_cpu *cpu = this_cpu();
+  if (cpu && cpu->hard_start_ns) hard_exit(ctx, cpu);
   return 0;
 }

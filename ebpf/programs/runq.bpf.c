@@ -33,16 +33,11 @@ static __always_inline int could_go_on(const struct task_struct *task, int preem
   return ((const struct task_struct___before_5_14 *)task)->state == 0;
 }
 
-SEC("tp_btf/sched_switch")
-int runq_switch(__u64 *ctx) {
+static __noinline int look(__u64 *ctx, struct runq_cpu *cpu, __u32 number) {
+  const __u32 weight = weight_of_this(&cpu->rate, COLLECT_SWITCHES);
   const struct task_struct *from = (const struct task_struct *)ctx[1];
   const struct task_struct *to = (const struct task_struct *)ctx[2];
-  const __u32 number = bpf_get_smp_processor_id();
-  struct runq_cpu *cpu = bpf_map_lookup_elem(&cpus, &number);
-  if (!cpu) return 0;
-  cpu->runs[RUNQ_SWITCH] += 1;
-  const __u32 weight = weight_of_next(&cpu->rate, COLLECT_SWITCHES);
-  if (!weight) return 0;
+  cpu->runs[RUNQ_SWITCH] += weight;
   if (from->pid && could_go_on(from, (int)ctx[0])) {
     struct runq_cgroup *values_of = row(cpu, number, cgroup_of_task(from), weight);
     if (values_of) values_of->preemptions += weight;
@@ -57,5 +52,13 @@ int runq_switch(__u64 *ctx) {
   values_of->wait_ns += wait * weight;
   const __u32 bucket = collect_bucket(wait, RUNQ_FIRST, RUNQ_BUCKETS);
   if (bucket < RUNQ_BUCKETS) values_of->waits[bucket] += weight;
+  return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int runq_switch(__u64 *ctx) {
+  const __u32 number = bpf_get_smp_processor_id();
+  struct runq_cpu *cpu = bpf_map_lookup_elem(&cpus, &number);
+  if (cpu && !passes_by(&cpu->rate)) look(ctx, cpu, number);
   return 0;
 }

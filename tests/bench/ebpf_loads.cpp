@@ -213,11 +213,12 @@ double requests() {
 }  // namespace
 
 std::vector<Load> ebpf_loads(const std::string& device, std::size_t bytes) {
-  return {{"pipe1", "pipe, one CPU", kSwitchesHere, [] { return pipes(true); }},
-          {"pipe2", "pipe, two CPUs", kSwitchesAcross, [] { return pipes(false); }},
-          {"messages", "messaging", kGroups * kEach * kEach * kTimes, messages},
-          {"reads", "4 KiB reads, loop", kReads, [device, bytes] { return reads(device, bytes); }},
-          {"requests", "TCP request/response", kRequests, requests}};
+  constexpr int kRuns = 10;
+  return {{"pipe1", "pipe, one CPU", kSwitchesHere, kRuns, [] { return pipes(true); }},
+          {"pipe2", "pipe, two CPUs", kSwitchesAcross, kRuns, [] { return pipes(false); }},
+          {"messages", "messaging", kGroups * kEach * kEach * kTimes, kRuns, messages},
+          {"reads", "4 KiB reads, loop", kReads, kRuns, [device, bytes] { return reads(device, bytes); }},
+          {"requests", "TCP request/response", kRequests, kRuns, requests}};
 }
 
 }  // namespace omnitide::bench

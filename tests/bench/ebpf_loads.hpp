@@ -12,6 +12,7 @@ struct Load {
   std::string_view key;           // "requests"
   std::string_view name;          // for people
   double transactions = 0;        // of a run
+  int runs = 10;                  // in a phase
   std::function<double()> run{};  // milliseconds that its transactions took, without what is before and after them
 };
 

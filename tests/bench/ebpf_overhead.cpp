@@ -1,78 +1,67 @@
 // What the eBPF metrics cost those who are measured: loads without and with all collectors, in turn within one run, and
 // the nanoseconds of each program a run. tests/bench/ebpf_overhead.sh says how to run it. Needs root.
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "agent/base/text.hpp"
-#include "ebpf/collectors/catalogue.hpp"
 #include "ebpf/collectors/run_time.hpp"
+#include "tests/bench/ebpf_fio.hpp"
 #include "tests/bench/ebpf_loads.hpp"
+#include "tests/bench/ebpf_watch.hpp"
 #include "tests/bench/rows.hpp"
 #include "tests/harness/loop_device.hpp"
 
 using namespace omnitide;
-using Collectors = std::vector<collectors::EbpfCollector>;
 
 namespace {
-
-constexpr int kRuns = 10;  // of a load in a phase
 
 struct Figures {
   std::vector<double> off, on, ratios;
 };
 
-// Whether a list "a,b" has this; an empty one has all.
-bool has(std::string_view list, std::string_view name) {
-  for (const std::string_view each : split(list, ','))
-    if (each == name) return true;
-  return list.empty();
-}
-
-collectors::Options options_of(std::string_view only) {
-  collectors::Options out;
-  for (const std::string_view name : collectors::names())
-    if (!has(only, name)) out.exclude.emplace_back(name);
-  return out;
-}
-
-Collectors open_collectors(const collectors::Options& options) {
-  Collectors out = collectors::open_all(options);
-  for (const collectors::EbpfCollector& each : out) {
-    if (!each.off.empty() && each.off.find("excluded") == std::string::npos)
-      throw std::runtime_error(std::string(each.collector.name) + " is off: " + each.off);
-  }
-  return out;
+// Programs that are there without ours, but for those that the kernel still frees: ours are the second ones then, which
+// costs more than the first.
+void warn_of_others() {
+  static bool warned = false;
+  for (int i = 0; i < 20 && !warned && bench::somebody_watches(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if (warned || !bench::somebody_watches()) return;
+  warned = true;
+  fmt::print("another process has its collectors open (an agent?): these figures are not those of ours alone\n");
 }
 
 // The quickest of some runs: what else the machine does makes a run slower, never quicker.
-double phase(const bench::Load& load, const collectors::Options* options) {
-  const Collectors kept = options != nullptr ? open_collectors(*options) : Collectors{};
+double phase(const bench::Load& load, bool on, std::string_view watchers) {
+  const std::optional<bench::Watch> watch = on ? std::optional<bench::Watch>(watchers) : std::nullopt;
   // What loading and freeing programs leaves to the kernel's workers, and to cold caches, is not the collectors'.
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  if (!on) warn_of_others();
   (void)load.run();
-  std::vector<double> times(kRuns);
+  std::vector<double> times(static_cast<std::size_t>(load.runs));
   for (double& time : times)
     time = load.run();
   return bench::percentile(times, 0);
 }
 
 // Without, with, with, without, or the other way round: what drifts meanwhile is the same for both.
-void round(const bench::Load& load, const collectors::Options& options, bool begins_with, Figures& figures) {
+void round(const bench::Load& load, std::string_view watchers, bool begins_with, Figures& figures) {
   double sums[2]{};
   for (const bool on : {begins_with, !begins_with, !begins_with, begins_with}) {
-    const double took = phase(load, on ? &options : nullptr);
+    const double took = phase(load, on, watchers);
     sums[on ? 1 : 0] += took;
     (on ? figures.on : figures.off).push_back(took);
   }
   figures.ratios.push_back(sums[1] / sums[0]);
 }
 
-void print_run_times(const bench::Load& load, const collectors::Options& options) {
-  const Collectors kept = open_collectors(options);
+void print_run_times(const bench::Load& load, std::string_view watchers) {
+  const bench::Watch watch(watchers);
   Result<std::vector<collectors::ProgramTime>> times = std::vector<collectors::ProgramTime>{};
   std::thread watcher([&times] { times = collectors::bpf_run_times(std::chrono::milliseconds(400)); });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -87,30 +76,31 @@ void print_run_times(const bench::Load& load, const collectors::Options& options
   }
 }
 
-void print(const bench::Load& load, const Figures& figures) {
+void print(const bench::Load& load, std::string_view watchers, const Figures& figures) {
   const double off = bench::percentile(figures.off, 50), on = bench::percentile(figures.on, 50);
   const double ratio = bench::percentile(figures.ratios, 50);
   fmt::print("{:<22} {:.0f} ns a transaction, ratio {:.3f}, half of the rounds {:.3f} to {:.3f}\n", load.name,
              off / load.transactions * 1e6, ratio, bench::percentile(figures.ratios, 25),
              bench::percentile(figures.ratios, 75));
-  bench::row(fmt::format("eBPF metrics: {}", load.name), fmt::format("{:.1f} ms", on), fmt::format("{:.1f} ms", off),
-             fmt::format("{:.3f}", ratio));
+  bench::row(fmt::format("{}: {}", watchers == "empty" ? "empty programs" : "eBPF metrics", load.name),
+             fmt::format("{:.1f} ms", on), fmt::format("{:.1f} ms", off), fmt::format("{:.3f}", ratio));
 }
 
-int measure(int rounds, std::string_view only, std::string_view loads) {
+int measure(int rounds, std::string_view watchers, std::string_view loads) {
   const test::LoopDevice loop;
-  const collectors::Options options = options_of(only);
-  std::vector<bench::Load> chosen = bench::ebpf_loads("/dev/" + loop.name(), test::LoopDevice::kBytes);
-  std::erase_if(chosen, [loads](const bench::Load& load) { return !has(loads, load.key); });
+  const std::string device = "/dev/" + loop.name();
+  std::vector<bench::Load> chosen = bench::ebpf_loads(device, test::LoopDevice::kBytes);
+  std::ranges::move(bench::fio_loads(device), std::back_inserter(chosen));
+  std::erase_if(chosen, [loads](const bench::Load& load) { return !bench::has(loads, load.key); });
   std::vector<Figures> figures(chosen.size());
   for (int i = 0; i < rounds; ++i)
     for (std::size_t k = 0; k < chosen.size(); ++k)
-      round(chosen[k], options, i % 2 == 1, figures[k]);
+      round(chosen[k], watchers, i % 2 == 1, figures[k]);
   fmt::print("a run of each program takes, under the kernel's statistics, which add their own part:\n");
   for (const bench::Load& load : chosen)
-    print_run_times(load, options);
+    print_run_times(load, watchers);
   for (std::size_t k = 0; k < chosen.size(); ++k)
-    print(chosen[k], figures[k]);
+    print(chosen[k], watchers, figures[k]);
   return 0;
 }
 
@@ -119,7 +109,7 @@ int measure(int rounds, std::string_view only, std::string_view loads) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 15;
   if (rounds < 1 || rounds > 1000 || argc > 4) {
-    std::fputs("usage: ebpf_overhead [ROUNDS [COLLECTOR,... [LOAD,...]]]\n", stderr);
+    std::fputs("usage: ebpf_overhead [ROUNDS [COLLECTOR,... | empty [LOAD,...]]]\n", stderr);
     return 2;
   }
   try {

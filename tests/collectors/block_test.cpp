@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <memory>
+#include <string>
 
 #include "tests/harness/catch.hpp"
 #include "tests/harness/collected.hpp"
@@ -12,12 +14,28 @@
 using namespace omnitide;
 using test::Collected;
 
+namespace {
+
+// Of the kernel's own account, /sys/block/NAME/stat (Documentation/block/stat.rst).
+struct Account {
+  double reads = 0, seconds_reading = 0;
+};
+Account account_of(const std::string& device) {
+  std::ifstream file("/sys/block/" + device + "/stat");
+  double reads = 0, merged = 0, sectors = 0, milliseconds = 0;
+  REQUIRE(file >> reads >> merged >> sectors >> milliseconds);
+  return {reads, milliseconds / 1000};
+}
+
+}  // namespace
+
 TEST_CASE("reads and writes of a known size count by disk and operation") {
   const test::LoopDevice loop;
   const UniqueFd device(::open(("/dev/" + loop.name()).c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
   REQUIRE(device);
   const std::unique_ptr<void, decltype(&std::free)> buffer(std::aligned_alloc(4096, 65536), &std::free);
   Collected collected({"block"});
+  const Account before = account_of(loop.name());
   for (int i = 0; i < 100; ++i)
     REQUIRE(::pread(device.get(), buffer.get(), 4096, (i % 50) * 4096) == 4096);
   for (int i = 0; i < 16; ++i)
@@ -38,7 +56,28 @@ TEST_CASE("reads and writes of a known size count by disk and operation") {
   CHECK(collected.count(size, writes) == 40);
   CHECK(collected.sum(size, writes) == 40 * 8192);
   CHECK(collected.count("omnitide_block_io_latency_seconds", reads) == 116);
+  const Account after = account_of(loop.name());
+  CHECK(after.reads - before.reads == 116);
   CHECK(collected.sum("omnitide_block_io_latency_seconds", reads) > 0);
-  CHECK(collected.sum("omnitide_block_io_latency_seconds", reads) < 116);
+  CHECK(collected.sum("omnitide_block_io_latency_seconds", reads) ==
+        Approx(after.seconds_reading - before.seconds_reading).epsilon(0.2).margin(0.01));
   CHECK(collected.value("omnitide_block_io_errors_total", reads) == 0);
+  // The flush is one of its own, and no write.
+  CHECK(collected.count(size, {{"device", loop.name()}, {"operation", "flush"}}) == 1);
+}
+
+TEST_CASE("reads that fail count as errors") {
+  test::LoopDevice loop;
+  const UniqueFd device(::open(("/dev/" + loop.name()).c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  REQUIRE(device);
+  const std::unique_ptr<void, decltype(&std::free)> buffer(std::aligned_alloc(4096, 65536), &std::free);
+  Collected collected({"block"});
+  REQUIRE(::pread(device.get(), buffer.get(), 4096, 0) == 4096);
+  REQUIRE(::truncate(loop.file().c_str(), 65536) == 0);  // the device does not learn of it
+  const ssize_t got = ::pread(device.get(), buffer.get(), 4096, 524288);
+  collected.read();
+  const Collected::Labels reads{{"device", loop.name()}, {"operation", "read"}};
+  CHECK(collected.value("omnitide_block_io_errors_total", reads) == (got < 0 ? 1 : 0));
+  CHECK(got < 0);
+  CHECK(collected.count("omnitide_block_io_size_bytes", reads) == 2);
 }

@@ -3,19 +3,23 @@
 
 #include "ebpf/programs/collect/collect.h"
 
-/* How many events this one counts for; 0: it is not looked at. Of a CPU's events in a tick of the kernel's clock the first
- * `each` count for themselves, then one of each COLLECT_OF for all of them. Which one, changes from block to block, so
- * that events which take turns get their share. Sums over many are right, each block at the end of a tick is off by less
- * than itself. */
-static __always_inline __u32 weight_of_next(struct collect_rate *rate, __u32 each) {
+/* Of a CPU's events in a tick of the kernel's clock the first `each` are measured one by one. From then on chance says how
+ * many pass by until the next one, which counts for them too, so that events which take turns get their share. What passes
+ * by costs nearly nothing: what comes behind is to be in a function of its own, for its registers need not be saved then. */
+static __always_inline int passes_by(struct collect_rate *rate) {
+  if (!rate->skip || rate->tick != bpf_jiffies64()) return 0;
+  rate->skip -= 1;
+  return 1;
+}
+
+/* How many events this one counts for, which does not pass by. */
+static __always_inline __u32 weight_of_this(struct collect_rate *rate, __u32 each) {
   const __u64 tick = bpf_jiffies64();
-  if (rate->tick != tick) {
-    rate->tick = tick;
-    rate->seen = 0;
-  }
-  const __u32 seen = rate->seen++;
-  if (seen < each) return 1;
-  const __u32 block = (__u32)tick * 29 + seen / COLLECT_OF;
-  const __u32 chosen = block * 0x9e3779b1 / (0xffffffff / COLLECT_OF + 1); /* the golden ratio spreads them */
-  return seen % COLLECT_OF == chosen ? COLLECT_OF : 0;
+  const __u32 weight = 1 + rate->skipped - rate->skip;
+  rate->seen = rate->tick == tick ? rate->seen + 1 : 1;
+  rate->tick = tick;
+  const __u32 skip = rate->seen < each ? 0 : bpf_get_prandom_u32() % (2 * COLLECT_OF - 1);
+  rate->skip = skip;
+  rate->skipped = skip;
+  return weight;
 }
