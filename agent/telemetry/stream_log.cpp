@@ -146,7 +146,15 @@ void StreamLog::leave(RecordNumber through, std::optional<DropCause> cause) {
     state_.confirmed = end;
     front_.reset();
   }
+  if (state_.confirmed + 1 == state_.next && pending() == 0 && tail_.capacity() > kIdleTail) release_tail();
   retire_left();
+}
+
+// Nobody will read it: all of it is written, and has left.
+void StreamLog::release_tail() {
+  if (segments_.empty() || segments_.back().sealed) return;
+  std::string().swap(tail_);
+  tail_begin_ = segments_.back().written;
 }
 
 void StreamLog::refuse(RecordNumber number) {

@@ -94,7 +94,8 @@ class StreamLog {
   [[nodiscard]] StreamStatus status();
 
  private:
-  static constexpr std::size_t kHeld = std::size_t{64} * 1024;  // written bytes that stay in memory, for readers
+  static constexpr std::size_t kHeld = std::size_t{64} * 1024;     // written bytes that stay in memory, for readers
+  static constexpr std::size_t kIdleTail = std::size_t{8} * 1024;  // of them, when all have left
   static constexpr std::size_t kOpenFiles = 16;
   struct Cursor {
     RecordNumber number = 0, segment = 0;  // 0: unused
@@ -105,6 +106,7 @@ class StreamLog {
   void begin_segment(WallTime time);
   void skip_confirmed();
   void trim_tail();
+  void release_tail();
   void retire(std::size_t index);
   void retire_left();
   void close_synced();

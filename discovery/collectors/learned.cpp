@@ -20,27 +20,27 @@ bool is_metric_name(std::string_view name) {
          std::ranges::all_of(name, [letter](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-LearnedFamilies::Family* LearnedFamilies::next(std::string_view field) {
-  if (cursor_ < families_.size() && families_[cursor_]->field == field) return families_[cursor_++].get();
+const LearnedFamilies::Field* LearnedFamilies::next(std::string_view field) {
+  if (cursor_ < fields_.size() && fields_[cursor_].text == field) return &fields_[cursor_++];
   const auto known = index_.find(field);
   if (known == index_.end()) return nullptr;
   cursor_ = known->second + 1;
-  return families_[known->second].get();
+  return &fields_[known->second];
 }
 
 const model::MetricDescriptor* LearnedFamilies::learn(std::string_view field, Texts texts) {
-  if (families_.size() >= kMaxFields || field.size() > kLongestName) return nullptr;
-  auto family = std::make_unique<Family>();
-  family->field = field;
-  family->name = std::move(texts.name);
-  family->help = std::move(texts.help);
-  family->use = is_metric_name(family->name);
-  family->descriptor = {family->name, unit_of(family->name), family->help, texts.type, {}};
-  families_.push_back(std::move(family));
-  cursor_ = families_.size();
-  Family& kept = *families_.back();
-  index_.emplace(kept.field, families_.size() - 1);
-  return kept.use ? &kept.descriptor : nullptr;
+  if (fields_.size() >= kMaxFields || field.size() > kLongestName) return nullptr;
+  std::unique_ptr<Family> family;
+  if (is_metric_name(texts.name)) {
+    family = std::make_unique<Family>();
+    family->name = std::move(texts.name);
+    family->help = std::move(texts.help);
+    family->descriptor = {family->name, unit_of(family->name), family->help, texts.type, {}};
+  }
+  const Field& kept = fields_.emplace_back(std::string(field), std::move(family));
+  cursor_ = fields_.size();
+  index_.emplace(kept.text, fields_.size() - 1);
+  return kept.family ? &kept.family->descriptor : nullptr;
 }
 
 }  // namespace omnitide::discovery

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 #include "agent/model/sample.hpp"
 
@@ -24,21 +24,24 @@ class LearnedFamilies {
   // metric's, or more than 4096 fields are known.
   template <class Make>
   [[nodiscard]] const model::MetricDescriptor* find(std::string_view field, Make&& make) {
-    if (Family* known = next(field)) return known->use ? &known->descriptor : nullptr;
+    if (const Field* known = next(field)) return known->family ? &known->family->descriptor : nullptr;
     return learn(field, make(field));
   }
   void rewind() { cursor_ = 0; }  // before each reading
 
  private:
   struct Family {
-    std::string field, name, help;
+    std::string name, help;
     model::MetricDescriptor descriptor;
-    bool use = false;
   };
-  [[nodiscard]] Family* next(std::string_view field);
+  struct Field {
+    std::string text;
+    std::unique_ptr<const Family> family;  // null: left out, as most are
+  };
+  [[nodiscard]] const Field* next(std::string_view field);
   [[nodiscard]] const model::MetricDescriptor* learn(std::string_view field, Texts texts);
 
-  std::vector<std::unique_ptr<Family>> families_;  // in the order of the file
+  std::deque<Field> fields_;  // in the order of the file
   std::unordered_map<std::string_view, std::size_t> index_;
   std::size_t cursor_ = 0;
 };

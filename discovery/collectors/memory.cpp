@@ -85,6 +85,7 @@ Collector vmstat_collector(const Root& root, const Settings& settings) {
       else
         good = false;
     });
+    state->fields.forget();
     if (!good) return fail(Code::invalid_argument, "/proc/vmstat has a line without a number");
     return {};
   };

@@ -185,7 +185,9 @@ Collector netstat_collector(const Root& root, const Settings& settings) {
     state->families.rewind();
     if (const Result<> added = state->add_pairs(state->netstat, batch); added.has_error()) return added;
     if (const Result<> added = state->add_pairs(state->snmp, batch); added.has_error()) return added;
-    return state->add_ipv6(batch);
+    Result<> added = state->add_ipv6(batch);
+    state->fields.forget();
+    return added;
   };
   return {"netstat", kNoneKnown, collect, "/proc/net/{netstat,snmp,snmp6}", kQuick};
 }

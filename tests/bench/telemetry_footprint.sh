@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# telemetry_footprint.sh [SECONDS | --quick]: what telemetry adds to the memory (PSS) and CPU of an idle agent that is registered
-# (so that TLS is there in each) and was scraped once (so that the memory of collections is): without it, with a broker, with
-# a large backlog and no broker, and while that backlog drains. Each agent for SECONDS, 120 by default, one after the other.
+# telemetry_footprint.sh [SECONDS | --quick] [--unscraped]: what telemetry adds to the memory (PSS) and CPU of an idle agent that is registered
+# (so that TLS is there in each) and was scraped once (so that the memory of collections is; --unscraped: it was not, and what
+# collections take is telemetry's): without it, with a broker, with a large backlog and no broker, and while that backlog drains. Each agent for SECONDS, 120 by default, one after the other.
 set -euo pipefail
 # shellcheck source=tests/bench/measure.bash
 . "$(dirname "${BASH_SOURCE[0]}")/measure.bash"
 seconds="${1:-120}"
 megabytes=256
 [[ "$seconds" != --quick ]] || seconds=30 megabytes=32
-[[ "$seconds" =~ ^[0-9]+$ ]] || die "usage: telemetry_footprint.sh [SECONDS | --quick]"
+[[ "$seconds" =~ ^[0-9]+$ && "${2:---unscraped}" == --unscraped ]] || die "usage: telemetry_footprint.sh [SECONDS | --quick] [--unscraped]"
+mode="${2:+, never scraped}"
 need mosquitto
 PROGRAM="${OMNITIDE_BENCH:-$ROOT/build/test/bin}/telemetry_backlog"
 [[ -x "$PROGRAM" ]] || die "telemetry_backlog is not built"
@@ -41,6 +42,7 @@ YAML
   "$AGENT" run --config-dir "$scratch/none" --config "$scratch/agent.yaml" >"$scratch/$1.log" 2>&1 &
   agent=$!
   wait_ready "$scratch/run" "$agent" || { tail -n 20 "$scratch/$1.log" >&2 && die "the agent is not ready"; }
+  [[ -z "$mode" ]] || return 0
   curl -sf "$("$AGENT" status --run-dir "$scratch/run" -o json | grep -oE 'http://[^"]*/metrics')" >/dev/null || die "cannot scrape"
 }
 stop_agent() { end_process "$agent" && agent=0; }
@@ -94,7 +96,7 @@ printf 'PSS in KiB: off %s, online %s, %s records waiting %s, while they drain a
   "$off" "$online" "$records" "$away" "$drain" "$left" "$((SECONDS - begin))"
 printf 'CPU of a core: off %s %%, online %s %%\n' "$off_cpu" "$online_cpu"
 growth() { # NAME KIB
-  row "PSS that telemetry adds, $1, aim: 2 MB" "$(div "$((($2 - off) * 1024))" 1000000) MB" "2 MB" "$(div "$((($2 - off) * 1024))" 2000000)"
+  row "PSS that telemetry adds, $1$mode, aim: 2 MB" "$(div "$((($2 - off) * 1024))" 1000000) MB" "2 MB" "$(div "$((($2 - off) * 1024))" 2000000)"
 }
 growth online "$online"
 growth "${megabytes} MB waiting" "$away"
