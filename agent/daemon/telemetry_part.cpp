@@ -34,8 +34,11 @@ config::TelemetryConfig with_soft_keys_of(config::TelemetryConfig config, const 
   return config;
 }
 
-std::string password_of(const telemetry::PublisherOptions& options) {
-  return options.brokers.empty() ? std::string() : options.brokers.front().password;
+// What stands in files: another one may stand in the same file.
+std::string secret_of(const telemetry::PublisherOptions& options) {
+  if (options.brokers.empty()) return {};
+  const io::MqttOptions& broker = options.brokers.front();
+  return broker.password + '\n' + broker.tls.psk_identity + '\n' + broker.tls.psk_hex;
 }
 
 }  // namespace
@@ -97,7 +100,7 @@ void TelemetryPart::set_config(config::TelemetryConfig config) {
   const bool hard = with_soft_keys_of(before, config_) != config_;
   const Result<telemetry::PublisherOptions> options = publisher_options(config_, place_);
   // A secret that cannot be read now is told by the next try; the connection of now stays meanwhile.
-  if (hard || publisher_ == nullptr || (options.has_value() && password_of(*options) != secret_)) return again();
+  if (hard || publisher_ == nullptr || (options.has_value() && secret_of(*options) != secret_)) return again();
   feed_.adjust(config_);
   tell_settings();
 }
@@ -130,7 +133,7 @@ asio::awaitable<void> TelemetryPart::one_publisher() {
     if (!waits) log::error(Part::telemetry, "telemetry is off, trying again", {{"reason", options.error().text()}});
     co_return;
   }
-  secret_ = password_of(*options);
+  secret_ = secret_of(*options);
   on_state_(PartState::starting, "opening the spool", {});
   publisher_ = std::make_unique<telemetry::Publisher>(
       context_, pool_, std::move(*options),

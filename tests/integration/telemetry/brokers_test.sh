@@ -50,6 +50,8 @@ registry=$OMNITIDE_PROGRAMS/omnitide-registry
 registry_pid=$!
 within 10 grep -qoE 'https://127\.0\.0\.1:[0-9]+' "$work/registry.log" || { cat "$work/registry.log"; exit 1; }
 endpoint=$(grep -oE 'https://127\.0\.0\.1:[0-9]+' "$work/registry.log" | head -n 1)
+mkdir "$work/credentials" && (umask 077 && printf 'reading\n' >"$work/credentials/mqtt-password")
+export CREDENTIALS_DIRECTORY="$work/credentials"
 start_agent "http: {listen: \"127.0.0.1:0\"}" \
   "registration: {endpoint: \"$endpoint\", token_file: $work/token, start_jitter: 0s}"
 pids+=("$registry_pid")
@@ -89,6 +91,20 @@ check "and the reason is told" [ -n "$(field .problem)" ]
 printed=$(telemetry status)
 check "by the command too" grep -qF "$(field .problem | cut -c1-20)" <<<"$printed"
 
+# --- a shared key
+(umask 077 && printf 'press:%s\n' 00112233445566778899aabbccddeeff | tee "$work/broker.psk" >"$work/psk.right")
+(umask 077 && printf 'press:%s\n' ffeeddccbbaa99887766554433221100 >"$work/psk")
+configure "  brokers: [\"mqtts://localhost:$port\"]" "  tls: {psk_file: $work/psk}" \
+  "  backoff_base: 100ms" "  backoff_cap: 1s" "  sparkplug.interval: 1s"
+broker "listener $port 127.0.0.1" "psk_hint plant" "psk_file $work/broker.psk" "use_identity_as_username true" \
+  "allow_anonymous true"
+reload
+check "a wrong shared key is no connection" within 15 is_link waiting
+cp "$work/psk.right" "$work/psk"
+reload
+check "the right shared key is one" within 15 is_phase online
+check "under the key's identity" connected_as "omnitide-$id" press
+
 # --- passwords
 mosquitto_passwd -b -c "$work/passwords" press "s3cret-word" 2>/dev/null
 mosquitto_passwd -b "$work/passwords" reader reading 2>/dev/null
@@ -110,6 +126,14 @@ within 5 says status "$work/heard" || not_ok "the reader hears the retained stat
 check "the status is retained" says "omnitide/v1/plant/press-7/status online" "$work/heard"
 "$agent" log-level http info --run-dir "$work/run" >/dev/null
 check "an event comes at once, as JSON" within 5 says '"message":"log level set' "$work/heard"
+
+# --- a password from a credential of systemd
+configure "  brokers: [\"mqtt://127.0.0.1:$port\"]" "  username: reader" "  password_file: credential:mqtt-password" \
+  "  backoff_base: 100ms" "  backoff_cap: 1s" "  sparkplug.interval: 1s" "  plain.format: json" "  group: plant" \
+  "  node: press-7"
+reload
+is_reader() { connected_as omnitide-press-7 reader && is_phase online; }
+check "a password comes from a credential too" within 15 is_reader
 
 # --- tail
 timeout 20 "$agent" telemetry tail -n 1 --topic NDATA -o json --run-dir "$work/run" >"$work/tail"
