@@ -17,7 +17,7 @@ inline constexpr std::size_t kStreams = 6;
 inline constexpr std::array<std::string_view, kStreams> kStreamNames{"events",    "conditions", "facts",
                                                                      "sparkplug", "metrics",    "flows"};
 
-// Of one stream, from 1, without a gap, never used twice, also over restarts.
+// Of one stream, from 1, without a gap. The number of a record that was written is never used again, over restarts too.
 using RecordNumber = std::uint64_t;
 
 struct Record {

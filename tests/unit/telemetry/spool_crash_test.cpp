@@ -56,8 +56,9 @@ SpoolLimits small_segments() {
       ++next;
     }
     const std::uint64_t choice = random_u64() % 8;
-    if (choice < 3) {  // some of what is written, or even what is not yet
-      const RecordNumber to = std::min(next - 1, ledger.confirmed + random_u64() % 80);
+    if (choice < 3) {                                     // some of what is written, or even what is not yet
+      const bool many = next > ledger.confirmed + 2'000;  // wait: no bound of the spool may be reached
+      const RecordNumber to = std::min(next - 1, ledger.confirmed + random_u64() % (many ? 1'000 : 80));
       ledger.confirmed = std::max<RecordNumber>(ledger.confirmed, to);
       spool.confirm(Stream::events, to);
     }
