@@ -8,7 +8,7 @@
 #include <linux/types.h>
 
 /* Part of the name of the folder of pins. Raised whenever a struct or a map's meaning below changes. */
-#define POLICY_ABI 2
+#define POLICY_ABI 3
 
 enum policy_limits {
   POLICY_SUMMARY_WORDS = 4,   /* 64-bit words of a row's summary */
@@ -50,6 +50,7 @@ enum policy_set_flags {
   POLICY_SET_PORTS = 1 << 1,      /* has rows for single ports */
   POLICY_SET_RANGES = 1 << 2,     /* has rows in port_ranges */
   POLICY_SET_PROTOCOLS = 1 << 3,  /* has rows for whole protocols */
+  POLICY_SET_ACCEPTS = 1 << 4,    /* every rule of it accepts: which one decides is all there is to know */
 };
 struct policy_endpoint {
   __u64 version;
@@ -131,7 +132,6 @@ struct policy_rule_key {
 #define POLICY_NO_RULE 0xffff /* the default of the set decided */
 enum policy_decision { POLICY_ACCEPT = 0, POLICY_DENY = 1, POLICY_PASS = 2 };
 struct policy_rule {
-  __u64 connections; /* decided by this rule since it was written */
   __u32 decision;
   __u32 pass_to;
 };
@@ -334,7 +334,7 @@ POLICY_SIZE(policy_row, 48);
 POLICY_SIZE(policy_peer_key, 8);
 POLICY_SIZE(policy_port_key, 8);
 POLICY_SIZE(policy_port_range_key, 12);
-POLICY_SIZE(policy_rule, 16);
+POLICY_SIZE(policy_rule, 8);
 POLICY_SIZE(policy_connection_key, 44);
 POLICY_SIZE(policy_connection, 8);
 POLICY_SIZE(policy_stored_key, 48);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -125,6 +126,8 @@ policy_port_range_key range_key(policy::SetId set, const PortKey& port) {
 
 std::uint32_t set_flags(const policy::RuleSet& set) {
   std::uint32_t flags = set.otherwise == policy::Decision::deny ? std::uint32_t{POLICY_SET_DENY} : 0U;
+  const auto accepts = [](const policy::PlanRule& rule) { return rule.decision == policy::Decision::accept; };
+  if (std::all_of(set.rules.begin(), set.rules.end(), accepts)) flags |= POLICY_SET_ACCEPTS;
   for (const policy::PortRow& row : set.ports) {
     const PortKey key = port_key(row);
     if (key.is_range()) {
@@ -141,7 +144,7 @@ std::uint32_t set_flags(const policy::RuleSet& set) {
 void encode_set(const policy::RuleSet& set, RowIds& ids, SetRows& out) {
   for (std::uint32_t i = 0; i < set.rules.size(); ++i) {
     const policy::PlanRule& rule = set.rules[i];
-    out.rules.add({set.id, i}, {0, static_cast<std::uint32_t>(rule.decision), rule.pass_to});
+    out.rules.add({set.id, i}, {static_cast<std::uint32_t>(rule.decision), rule.pass_to});
   }
   for (const policy::PortRow& row : set.ports) {
     const PortKey key = port_key(row);

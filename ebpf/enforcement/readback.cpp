@@ -46,12 +46,6 @@ Result<Counters> read_counters(const Maps& maps) {
     if (sum.packets != 0) out.verdicts.push_back(sum);
   });
   if (done.has_error()) return done.error();
-  done = maps.visit(Table::rules, [&out](const std::byte* key, const std::byte* value) {
-    const auto place = value_of<policy_rule_key>(key);
-    const auto rule = value_of<policy_rule>(value);
-    if (rule.connections != 0) out.rules.push_back({place.set, place.rule, rule.connections});
-  });
-  if (done.has_error()) return done.error();
   done = maps.visit(Table::event_state, [&out](const std::byte*, const std::byte* values) {
     for (const policy_event_state& state : per_cpu<policy_event_state>(values))
       out.lost_events += state.lost;

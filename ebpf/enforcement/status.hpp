@@ -64,15 +64,8 @@ struct Counter {
   std::uint64_t packets = 0, bytes = 0;
 };
 
-struct RuleCounter {
-  policy::SetId set = policy::kOpen;
-  std::uint32_t rule = 0;
-  std::uint64_t connections = 0;
-};
-
 struct Counters {
-  std::vector<Counter> verdicts;   // those that are not zero
-  std::vector<RuleCounter> rules;  // those that are not zero
+  std::vector<Counter> verdicts;  // those that are not zero
   std::uint64_t lost_events = 0;
 };
 

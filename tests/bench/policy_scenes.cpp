@@ -38,10 +38,10 @@ policy_variation other_ports(__u8 ipv6 = 0) {
   return out;
 }
 
-policy_variation other_sources() {
+policy_variation other_sources(unsigned mask = 0xffff) {
   policy_variation out{};
   out.first_address = kFirstSource;
-  out.addresses = 0xffff;
+  out.addresses = mask;
   return out;
 }
 
@@ -52,7 +52,7 @@ policy_endpoint pod(unsigned ingress, unsigned egress = 0) {
   out.identity = POLICY_POD_BIT | 1;
   out.ingress_set = ingress;
   out.egress_set = egress;
-  out.ingress_flags = out.egress_flags = POLICY_SET_DENY | POLICY_SET_PORTS;
+  out.ingress_flags = out.egress_flags = POLICY_SET_DENY | POLICY_SET_PORTS | POLICY_SET_ACCEPTS;
   out.addresses[0] = test::kernel_address(kPod);
   out.addresses[1] = test::kernel_address(kPod6);
   return out;
@@ -210,6 +210,24 @@ void add_sender(Builder& to) {
   to.out.all.push_back(passing);
 }
 
+// A new flow of somebody whom this CPU has not judged lately: as many come in turn as push each other out of its
+// memory.
+void add_strangers(Builder& to) {
+  PolicyPath& path = to.path(1024);
+  constexpr unsigned kSources = 1024;  // twice what it holds
+  isolated_pod(path, 1);
+  for (unsigned i = 0; i < kSources; ++i) {
+    path.location(nth_address(i), POLICY_POD_BIT | (i + 10));
+    path.peers(7, POLICY_POD_BIT | (i + 10), {0});
+  }
+  to.add("new flow, full table of 1,024, not judged lately", kNewFlow, path, kIn,
+         tcp4(nth_address(0), 40000, kPod, 80, "S"), POLICY_REASON_RULE);
+  policy_variation fresh = other_sources(kSources - 1);
+  fresh.ports = 1;
+  fresh.port_shift = 10;
+  to.vary(fresh);
+}
+
 // What 65,536 sources in random order make of it: no look-up finds its element in the cache.
 void add_cold(Builder& to) {
   PolicyPath& path = to.path(262144);
@@ -239,6 +257,7 @@ Scenes make_scenes() {
   add_rules(builder);
   add_families(builder);
   add_sender(builder);
+  add_strangers(builder);
   add_cold(builder);
   return std::move(builder.out);
 }

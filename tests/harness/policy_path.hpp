@@ -95,6 +95,7 @@ class PolicyPath {
   template <class Key, class Value>
   void set(const char* map, const Key& key, const Value& value) {
     if (bpf_map_update_elem(fd(map), &key, &value, BPF_ANY) != 0) fail(map);
+    if (std::strcmp(map, "publication") != 0) publish();
   }
   template <class Value, class Key>
   [[nodiscard]] bool get(const char* map, const Key& key, Value& value) const {
@@ -103,6 +104,7 @@ class PolicyPath {
   template <class Key>
   void erase(const char* map, const Key& key) {
     bpf_map_delete_elem(fd(map), &key);
+    publish();
   }
   [[nodiscard]] int fd(const char* map) const {
     const char* name = std::strcmp(map, "publication") == 0 ? ".data.publication" : map;  // a variable's section
@@ -126,7 +128,7 @@ class PolicyPath {
     set("prefixes", key, value);
   }
   void rule(unsigned set_id, unsigned number, policy_decision decision = POLICY_ACCEPT, unsigned pass_to = 0) {
-    set("rules", policy_rule_key{set_id, number}, policy_rule{0, static_cast<unsigned>(decision), pass_to});
+    set("rules", policy_rule_key{set_id, number}, policy_rule{static_cast<unsigned>(decision), pass_to});
   }
   void peers(unsigned set_id, unsigned identity, const std::vector<unsigned>& rules) {
     set("peers", policy_peer_key{set_id, identity}, row(rules));
@@ -193,6 +195,13 @@ class PolicyPath {
   static int take_event(void* self, void* data, std::size_t) {
     static_cast<PolicyPath*>(self)->events_.push_back(*static_cast<policy_event*>(data));
     return 0;
+  }
+  // No verdict from before the last change holds; a sequence that a test made odd stays so.
+  void publish() {
+    policy_publication publication{};
+    if (!get("publication", 0U, publication) || publication.sequence % 2 != 0) return;
+    publication.sequence += 2;
+    set("publication", 0U, publication);
   }
   policy_row row(const std::vector<unsigned>& rules) {
     std::map<unsigned, __u64> all;

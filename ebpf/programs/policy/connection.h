@@ -32,6 +32,8 @@ static __always_inline __u64 word_of(const struct policy_connection *connection)
   return word;
 }
 
+enum { AHEAD = 8 }; /* how much later than `now` a way may be seen by another CPU, in units of policy_seen() */
+
 enum { MOST_TWINS = 2 }; /* ways of a bucket with one tag that are looked at */
 
 /* Where a connection is, and what its state was when it was found. */
@@ -141,33 +143,35 @@ static __always_inline __u64 if_negative(__u64 x) {
   return x;
 }
 
-static __always_inline __u64 larger(__u64 a, __u64 b) { return a + ((b - a) & ~if_negative(b - a)); } /* below 2^63 */
+/* All bits if so. Read anew each time: what eight ways are would not fit into the registers. */
+static __always_inline __u64 is_of_scope(const struct policy_bucket *bucket, __u32 way, __u32 scope) {
+  return if_negative((__u64)(*(const volatile __u32 *)&bucket->scopes[way] ^ scope) - 1);
+}
 
 /* The way of a full bucket that is used anew: one that is idle, else the one that was not used longest; of an endpoint
  * that has its share of the bucket, only its own. Without branches, and a global function over scalars: the verifier walks
- * it once, on one way. */
+ * it once, on one way. In a full table every new connection comes here, so that each operation counts eight times. */
 __noinline __u32 policy_way_to_clear(__u32 index, __u32 scope, __u32 now) {
-  enum { SHARE = POLICY_WAYS / 4, WAY_BITS = 3 };
-  const __u64 idle = 1ULL << 40, other = policy_seen(other_idle_ns), brief = policy_seen(short_idle_ns);
+  enum { SHARE = POLICY_WAYS / 4, WAY_BITS = 3, OWN_BIT = 40, IDLE_BIT = 41 };
+  const __u64 brief = policy_seen(short_idle_ns), more = policy_seen(other_idle_ns) - brief;
+  const __u64 most = policy_seen(tcp_idle_ns) - brief - more;
   const struct policy_bucket *bucket = bpf_map_lookup_elem(&connections, &index);
   if (!bucket) return 0; /* cannot be */
-  __u64 first = 0, first_own = 0, own = 0;
-#pragma clang loop unroll(disable)
+  __u64 own = 0, first = 0;
+#pragma clang loop unroll(full)
+  for (__u32 way = 0; way < POLICY_WAYS; way++) own -= is_of_scope(bucket, way, scope);
+  const __u64 preferred = own >= SHARE ? 1ULL << OWN_BIT : 0;
+#pragma clang loop unroll(full)
   for (__u32 way = 0; way < POLICY_WAYS; way++) {
     const __u64 word = read_state(bucket, way);
     struct policy_connection c;
     __builtin_memcpy(&c, &word, sizeof(word));
-    const __u64 replied = if_negative((c.state ^ POLICY_CONNECTION_REPLIED) - 1ULL);
-    const __u64 tcp = replied & -(__u64)c.tcp;
-    const __u64 limit = brief + (replied & (other - brief)) + (tcp & (policy_seen(tcp_idle_ns) - other));
-    const __u64 since = (__u64)(__s64)(__s32)(now - bucket->seen[way]), age = since & ~if_negative(since);
-    const __u64 rank = (if_negative(limit - age) & idle) | (age + 1) << WAY_BITS | way;
-    const __u64 is_own = if_negative((__u64)(bucket->scopes[way] ^ scope) - 1);
-    first = larger(first, rank);
-    first_own = larger(first_own, rank & is_own);
-    own -= is_own;
+    const __u64 limit = brief + (if_negative((c.state ^ POLICY_CONNECTION_REPLIED) - 1ULL) & (more + (most & -(__u64)c.tcp)));
+    const __u64 age = now + AHEAD - bucket->seen[way]; /* what was seen a tick after `now` is not old */
+    const __u64 rank = (limit + AHEAD - age) >> 63 << IDLE_BIT | (is_of_scope(bucket, way, scope) & preferred) | age << WAY_BITS | way;
+    first += (rank - first) & ~if_negative(rank - first);
   }
-  return (__u32)(own >= SHARE && first < idle ? first_own : first) & (POLICY_WAYS - 1);
+  return (__u32)first & (POLICY_WAYS - 1);
 }
 
 static __always_inline void enter_connection(struct policy_bucket *bucket, const struct policy_connection_key *key, __u64 hash,

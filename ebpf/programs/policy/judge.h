@@ -59,12 +59,12 @@ static __always_inline __u64 row_word(const struct policy_row *row, __u32 index)
 enum { VERDICT_RULE = 0xffff, VERDICT_ACCEPT = 1 << 16, VERDICT_PASS = 1 << 17 };
 enum { MOST_STEPS = 64, MOST_SEARCHES = 5 };
 
-/* Counts and reads a rule. VERDICT_PASS: the search goes on at the rule in the lower bits. */
-static __always_inline __u32 apply_rule(__u32 set, __u32 number) {
+/* Reads a rule. VERDICT_PASS: the search goes on at the rule in the lower bits. */
+static __always_inline __u32 apply_rule(__u32 set, __u32 set_flags, __u32 number) {
+  if (set_flags & POLICY_SET_ACCEPTS) return (number & VERDICT_RULE) | VERDICT_ACCEPT;
   const struct policy_rule_key key = {.set = set, .rule = number};
-  struct policy_rule *rule = bpf_map_lookup_elem(&rules, &key);
+  const struct policy_rule *rule = bpf_map_lookup_elem(&rules, &key);
   if (!rule) return POLICY_NO_RULE; /* never for a published set */
-  __sync_fetch_and_add(&rule->connections, 1);
   if (rule->decision == POLICY_PASS) return VERDICT_PASS | (rule->pass_to & VERDICT_RULE);
   return (number & VERDICT_RULE) | (rule->decision == POLICY_ACCEPT ? VERDICT_ACCEPT : 0);
 }
@@ -93,7 +93,7 @@ __noinline __u32 policy_search(__u32 set, __u32 identity, __u32 what, __u32 from
       from = (index + 1) << 6;
       continue;
     }
-    const __u32 verdict = apply_rule(set, index << 6 | lowest_bit(both));
+    const __u32 verdict = apply_rule(set, what >> 24, index << 6 | lowest_bit(both));
     if (!(verdict & VERDICT_PASS)) return verdict;
     from = verdict & VERDICT_RULE;
   }

@@ -1,7 +1,7 @@
 /* What is told about a packet: counters always, an event for each new verdict as far as the rate allows. */
 #pragma once
 
-#include "ebpf/programs/policy/judge.h"
+#include "ebpf/programs/policy/recent.h"
 
 struct outcome {
   __u32 ifindex, set;

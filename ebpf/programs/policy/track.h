@@ -157,26 +157,36 @@ static __always_inline int is_tunnel(const struct packet *p) {
          is_nodes(&p->destination);
 }
 
+static __always_inline __u64 judge_opening(const struct policy_endpoint *e, const struct packet *p, const struct policy_address *remote,
+                                           __u32 set, int perhaps_service, __u32 identity, int ingress) {
+  const __u64 *address = (const __u64 *)(const void *)remote;
+  const __u32 flags = ingress ? e->ingress_flags : e->egress_flags;
+  const __u32 what = (perhaps_service ? ONLY_PODS : 0) | flags << 24 | (__u32)p->protocol << 16 | p->destination_port;
+  return policy_judge_opening(address[0], address[1], (__u64)set << 32 | e->epoch, what, identity);
+}
+
 /* A packet that opens a connection. Fills the outcome. */
 static __always_inline void open_connection(struct __sk_buff *skb, const struct policy_endpoint *e, const struct packet *p,
                                             const struct policy_connection_key *key, __u64 hash, struct place *place,
                                             int known, const struct client *client, struct outcome *o, __u64 now) {
   struct policy_connection fresh = {.epoch = e->epoch, .direction = o->direction};
   const int ingress = o->direction == POLICY_INGRESS;
-  __u32 identity = client->identity ? client->identity : identity_of(&key->remote, e->epoch);
   __u32 verdict = POLICY_NO_RULE | VERDICT_ACCEPT;
   o->set = ingress ? e->ingress_set : e->egress_set;
-  o->source_identity = ingress ? identity : e->identity;
-  o->destination_identity = ingress ? e->identity : identity;
   const int ported = p->protocol == PROTOCOL_TCP || p->protocol == PROTOCOL_UDP || p->protocol == PROTOCOL_SCTP;
   const int opens = p->protocol != PROTOCOL_TCP || (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+  const int perhaps_service = !ingress && !(e->flags & POLICY_HOST) && ported && !is_tunnel(p);
+  const __u64 judged = judge_opening(e, p, &key->remote, opens ? o->set : 0, perhaps_service, client->identity, ingress);
+  const __u32 identity = (__u32)(judged >> 32);
+  o->source_identity = ingress ? identity : e->identity;
+  o->destination_identity = ingress ? e->identity : identity;
   o->reason = POLICY_REASON_OPEN;
   if (client->ifindex == e->id && client->ifindex) {
     o->reason = POLICY_REASON_SELF;
   } else if (ingress && is_from_own_node(skb) && !(e->flags & POLICY_HOST)) {
     fresh.own_node = 1;
     o->reason = POLICY_REASON_OWN_NODE;
-  } else if (!ingress && !(e->flags & POLICY_HOST) && ported && !(identity & POLICY_POD_BIT) && !is_tunnel(p)) {
+  } else if (perhaps_service && !(identity & POLICY_POD_BIT)) {
     /* Perhaps a Service: the destination is not known yet, and with masquerade the source will not be either. Unless it
      * answers somebody who may connect to the pod. */
     if (e->egress_set && !opens && judge_end(e, POLICY_INGRESS, identity, p->protocol, p->source_port) & VERDICT_ACCEPT) {
@@ -192,8 +202,7 @@ static __always_inline void open_connection(struct __sk_buff *skb, const struct 
       issue_ticket(skb, key, now);
     }
   } else if (o->set) {
-    verdict = opens ? judge_end(e, o->direction, identity, p->protocol, p->destination_port)
-                    : judge_midstream(e, p, identity, o->direction, &fresh);
+    verdict = opens ? (__u32)judged : judge_midstream(e, p, identity, o->direction, &fresh);
     o->reason = (__u8)verdict_reason(verdict);
     if (!opens && is_drop(o->reason)) o->reason = POLICY_REASON_INVALID_CONNECTION;
   }

@@ -89,6 +89,7 @@ TEST_CASE("port rows have the keys that the programs look for") {
 
 TEST_CASE("an endpoint's flags say which port rows its set has") {
   policy::RuleSet set;
+  set.rules = {{.decision = policy::Decision::accept}, {.decision = policy::Decision::deny}};
   CHECK(set_flags(set) == POLICY_SET_DENY);
   set.otherwise = policy::Decision::accept;
   CHECK(set_flags(set) == 0);
@@ -100,6 +101,16 @@ TEST_CASE("an endpoint's flags say which port rows its set has") {
   CHECK(set_flags(set) == (POLICY_SET_PROTOCOLS | POLICY_SET_PORTS));
   set.ports.push_back({6, 0x8000, 1, {}});
   CHECK(set_flags(set) == (POLICY_SET_PROTOCOLS | POLICY_SET_PORTS | POLICY_SET_RANGES));
+}
+
+TEST_CASE("an endpoint's flags say whether every rule of its set accepts") {
+  policy::RuleSet set;
+  set.otherwise = policy::Decision::accept;
+  set.rules = {{.decision = policy::Decision::accept}, {.decision = policy::Decision::accept}};
+  CHECK(set_flags(set) == POLICY_SET_ACCEPTS);
+  const auto other = GENERATE(policy::Decision::deny, policy::Decision::pass);
+  set.rules.push_back({.decision = other, .pass_to = 4});
+  CHECK(set_flags(set) == 0);
 }
 
 TEST_CASE("addresses and prefixes are sixteen bytes in network order, and come back") {
