@@ -2,12 +2,14 @@
 // agent measures, through deaths of the agent and of the broker.
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "agent/codec/json.hpp"
 #include "omnitide/node/v1/metrics.pb.h"
 #include "omnitide/node/v1/telemetry.pb.h"
 #include "tests/harness/catch.hpp"
+#include "tests/harness/links.hpp"
 #include "tests/harness/telemetry_node.hpp"
 
 using namespace omnitide;
@@ -209,6 +211,34 @@ TEST_CASE("a primary host that is away silences the node, and an old word of it 
   state(true, 3000);
   CHECK(test::in_time(20s, [&node] { return is_online(node); }));
   CHECK(node.follow().problems().empty());
+}
+
+TEST_CASE("an interface that is plugged in is born, one that is pulled out dies, and comes back") {
+  test::in_network_namespace([] {
+    test::set_up(test::index_of("lo"));
+    test::add_veth_pair("plant0", "feed0");
+    TelemetryNode node(kQuick);
+    node.start();
+    const auto device = [&node](const std::string& name) {
+      const SparkplugFollower host = node.follow();
+      const auto found = host.devices().find(name);
+      return found == host.devices().end() ? std::optional<bool>() : std::optional<bool>(found->second.online);
+    };
+    REQUIRE(test::in_time(20s, [&] { return device("nic:plant0") == true; }));
+    CHECK_FALSE(device("nic:lo").has_value());
+    test::add_veth_pair("plant1", "feed1");
+    REQUIRE(test::in_time(20s, [&] { return device("nic:plant1") == true; }));
+    CHECK(node.heard("/DBIRTH/press-7/nic:plant1").size() == 1);
+    CHECK(node.follow().find("nic:plant1", "node_network_receive_bytes_total") != nullptr);
+    test::remove_link(test::index_of("plant1"));
+    REQUIRE(test::in_time(20s, [&] { return device("nic:plant1") == false; }));
+    CHECK(node.heard("/DDEATH/press-7/nic:plant1").size() == 1);
+    CHECK(device("nic:plant0") == true);
+    test::add_veth_pair("plant1", "feed1");  // a device is born once a minute at most
+    REQUIRE(test::in_time(90s, [&] { return device("nic:plant1") == true; }));
+    CAPTURE(node.log());
+    CHECK(node.follow().problems().empty());
+  });
 }
 
 TEST_CASE("plain mode tells facts, conditions and the metrics that Sparkplug does not have") {
