@@ -26,11 +26,22 @@ struct Entry {
 };
 // In the order of the help.
 constexpr std::array kCommands{
-    Entry{"run", add_run},         Entry{"status", add_status},       Entry{"discover", add_discover},
-    Entry{"doctor", add_doctor},   Entry{"registry", add_registry},   Entry{"config", add_config},
-    Entry{"policy", add_policy},   Entry{"flows", add_flows},         Entry{"metrics", add_metrics},
-    Entry{"top", add_top},         Entry{"telemetry", add_telemetry}, Entry{"log-level", add_log_level},
-    Entry{"support", add_support}, Entry{"version", add_version},     Entry{"completion", add_completion},
+    Entry{"run", add_run},
+    Entry{"status", add_status},
+    Entry{"discover", add_discover},
+    Entry{"doctor", add_doctor},
+    Entry{"registry", add_registry},
+    Entry{"config", add_config},
+    Entry{"policy", add_policy},
+    Entry{"flows", add_flows},
+    Entry{"metrics", add_metrics},
+    Entry{"health", add_health},
+    Entry{"top", add_top},
+    Entry{"telemetry", add_telemetry},
+    Entry{"log-level", add_log_level},
+    Entry{"support", add_support},
+    Entry{"version", add_version},
+    Entry{"completion", add_completion},
     Entry{"manual", add_manual},
 };
 
@@ -57,7 +68,7 @@ namespace {
 
 int run_command(Session& session, int argc, const char* const* argv) {
   CommandTree tree("omnitide-agent",
-                   "Node agent: discovery, registration, network policy, metrics and telemetry in one process",
+                   "Node agent: discovery, registration, network policy, metrics, telemetry and health in one process",
                    fmt::format("omnitide-agent {}", version()));
   Command root = tree.root();
   add_called(root, session, argc > 1 ? argv[1] : "");

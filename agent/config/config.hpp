@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/base/log.hpp"
+#include "agent/config/health_config.hpp"
 #include "agent/config/telemetry_config.hpp"
 #include "agent/model/collector_settings.hpp"
 
@@ -112,6 +113,7 @@ struct Config {
   MetricsConfig metrics;
   PolicyConfig policy;
   TelemetryConfig telemetry;
+  HealthConfig health;
   RegistryConfig registry;
   LogConfig log;
   std::vector<std::string> files;  // what was read, in order

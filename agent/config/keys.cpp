@@ -6,6 +6,7 @@
 #include "agent/base/clock.hpp"
 #include "agent/config/collector_keys.hpp"
 #include "agent/config/ebpf_keys.hpp"
+#include "agent/config/health_keys.hpp"
 #include "agent/config/schema.hpp"
 #include "agent/config/telemetry_keys.hpp"
 #include "agent/config/values.hpp"
@@ -270,11 +271,14 @@ constexpr std::array kKeys{
 
 std::span<const Key> keys() {
   // Keys of a section stand together: those of the collectors and of eBPF behind metrics.enabled, those of telemetry
-  // before the registry's.
+  // and health before the registry's.
   static const std::vector<Key> all = [] {
     std::vector<Key> out;
     for (const Key& key : kKeys) {
-      if (key.path == "registry.embedded") out.insert(out.end(), telemetry_keys().begin(), telemetry_keys().end());
+      if (key.path == "registry.embedded") {
+        out.insert(out.end(), telemetry_keys().begin(), telemetry_keys().end());
+        out.insert(out.end(), health_keys().begin(), health_keys().end());
+      }
       out.push_back(key);
       if (key.path != "metrics.enabled") continue;
       out.insert(out.end(), collector_keys().begin(), collector_keys().end());

@@ -18,7 +18,7 @@ struct Section {
   std::string_view name, help;
 };
 
-constexpr std::array<Section, 10> kSections{{
+constexpr std::array<Section, 11> kSections{{
     {"node", "Who this node is."},
     {"paths", "Where the agent keeps its files."},
     {"registration", "Joining and reporting to a control plane."},
@@ -27,6 +27,7 @@ constexpr std::array<Section, 10> kSections{{
     {"metrics", "What the agent measures."},
     {"policy", "Network policy, enforced with eBPF: docs/policy.md."},
     {"telemetry", "What the node knows, over MQTT: docs/telemetry.md."},
+    {"health", "What is wrong with the node, and what may be done about it: docs/health.md."},
     {"registry", "The reference registry, embedded."},
     {"log", "What is logged, and how."},
 }};

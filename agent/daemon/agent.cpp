@@ -49,6 +49,7 @@ Result<> Agent::start() {
   start_registry();
   start_registration();
   start_metrics();
+  start_health();
   start_telemetry();
   start_web();
   asio::co_spawn(context_, notifier_.feed(), asio::detached);
@@ -171,6 +172,7 @@ Result<> Agent::start_local_api() {
   };
   add_policy(sources);
   add_metrics(sources);
+  add_health(sources);
   add_telemetry(sources);
   Result<std::unique_ptr<io::HttpServer>> opened = open_local_api(context_, path, std::move(sources));
   if (opened.has_error()) return std::move(opened).error();
@@ -339,6 +341,7 @@ void Agent::stop(int signal_number) {
   notifier_.stop();
   levels_.stop();
   if (telemetry_) telemetry_->stop();
+  if (health_) health_->stop();
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
   if (policy_) policy_->stop();

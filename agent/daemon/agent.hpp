@@ -11,6 +11,7 @@
 #include "agent/config/load.hpp"
 #include "agent/daemon/discovery_part.hpp"
 #include "agent/daemon/ebpf_metrics_part.hpp"
+#include "agent/daemon/health_part.hpp"
 #include "agent/daemon/local_api.hpp"
 #include "agent/daemon/log_levels.hpp"
 #include "agent/daemon/log_sinks.hpp"
@@ -59,6 +60,9 @@ class Agent {
   [[nodiscard]] std::string summary();
   [[nodiscard]] boost::asio::awaitable<PageView> page_view();
   void add_metrics(LocalSources& sources);
+  void start_health();
+  void health_changed();
+  void add_health(LocalSources& sources);
   void start_telemetry();
   [[nodiscard]] TelemetryFeed::Sources telemetry_sources();
   void add_telemetry(LocalSources& sources);
@@ -86,6 +90,8 @@ class Agent {
   std::unique_ptr<PolicyPart> policy_;
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
+  std::unique_ptr<HealthPart> health_;
+  std::vector<model::Condition> stated_conditions_;  // what the registry was told
   std::unique_ptr<TelemetryPart> telemetry_;
   std::optional<WallTime> certificate_expires_;
   std::unique_ptr<io::HttpServer> local_api_;

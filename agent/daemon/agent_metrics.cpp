@@ -54,6 +54,7 @@ void Agent::add_samples(model::SampleBatch& out) {
     policy_->refresh_counters();
     add_policy_samples(policy_->report(), out);
   }
+  if (health_) health_->add_samples(out);
   if (telemetry_) telemetry_->add_samples(out);
   if (!discovery_) return;
   for (const model::Sample& sample : discovery_->inventory().samples()) {

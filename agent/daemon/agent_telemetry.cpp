@@ -55,7 +55,12 @@ TelemetryFeed::Sources Agent::telemetry_sources() {
           },
           .conditions =
               [this](const std::vector<model::Condition>& before) {
-                return part_conditions(parts_.all(), not_ready_because(), before, wall_now());
+                std::vector<model::Condition> out =
+                    part_conditions(parts_.all(), not_ready_because(), before, wall_now());
+                if (health_)
+                  for (model::Condition& condition : health_->conditions())
+                    out.push_back(std::move(condition));
+                return out;
               },
           .policy = [this] { return policy_.get(); }};
 }

@@ -1,5 +1,6 @@
 #include "agent/daemon/known_collectors.hpp"
 
+#include "agent/daemon/health_report.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/daemon/telemetry_report.hpp"
@@ -24,7 +25,8 @@ model::Collector only_described(std::string_view name, std::span<const model::Me
 
 std::vector<model::Collector> known_collectors() {
   static const std::vector<const model::MetricDescriptor*> self = self_descriptors(), policy = policy_descriptors(),
-                                                           telemetry = telemetry_descriptors();
+                                                           telemetry = telemetry_descriptors(),
+                                                           health = health_descriptors();
   std::vector<model::Collector> out;
   model::CollectorSettings settings;
   settings.on.fill(true);
@@ -39,6 +41,7 @@ std::vector<model::Collector> known_collectors() {
   out.push_back(only_described("agent.collectors", metrics::CollectionEngine::own_descriptors(), "the agent itself"));
   out.push_back(only_described("agent.discovery", {}, "discovery, see facts.md; as old as its last round"));
   out.push_back(only_described("agent.policy", policy, "tables of the policy data path"));
+  out.push_back(only_described("agent.health", health, "checks of the node, the kernel's log, remedies"));
   out.push_back(only_described("agent.telemetry", telemetry, "telemetry over MQTT, where a broker is named"));
   return out;
 }

@@ -6,6 +6,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
+#include "omnitide/node/v1/health.pb.h"
 #include "omnitide/node/v1/local.pb.h"
 #include "omnitide/node/v1/metrics.pb.h"
 #include "omnitide/node/v1/telemetry_status.pb.h"
@@ -18,7 +19,7 @@ namespace v1 = node::v1;
 namespace {
 
 constexpr std::string_view kProtobuf = "application/x-protobuf";
-constexpr std::chrono::hours kLongestLevel{24 * 7};
+constexpr std::chrono::hours kLongestLevel{24 * 7}, kLongestPause{24 * 366};
 constexpr std::chrono::milliseconds kLongestWait{600'000}, kLongestPatience{30'000};
 
 // A number in the query; 0 when it is absent or none.
@@ -42,13 +43,23 @@ std::optional<io::HttpResponse> only_root(const io::HttpRequest& request) {
       fail(Code::permission_denied, "this changes the agent and is for root").with_hint("run it with sudo"));
 }
 
+Result<> parse_body(const io::HttpRequest& request, google::protobuf::Message& out) {
+  if (request.header("content-type") != kProtobuf) return codec::from_json(request.body, out);
+  if (out.ParseFromString(request.body)) return {};
+  return fail(Code::invalid_argument, "the body is no " + out.GetTypeName());
+}
+
+io::HttpResponse done_or(const Result<>& result) {
+  if (result.has_error()) return io::error_response(result.error());
+  io::HttpResponse done;
+  done.content_type = "application/json";
+  done.body = "{}\n";
+  return done;
+}
+
 Result<> set_level(const io::HttpRequest& request, const LocalSources& sources) {
   v1::LogLevelRequest in;
-  if (request.header("content-type") == kProtobuf) {
-    if (!in.ParseFromString(request.body)) return fail(Code::invalid_argument, "the body is no LogLevelRequest");
-  } else if (const Result<> parsed = codec::from_json(request.body, in); parsed.has_error()) {
-    return parsed.error();
-  }
+  if (Result<> parsed = parse_body(request, in); parsed.has_error()) return parsed;
   const auto part = log::part_from(in.part());
   const auto level = log::level_from(in.level());
   if (!part)
@@ -148,6 +159,70 @@ void add_telemetry_routes(std::vector<io::Route>& routes, const std::shared_ptr<
                     .body_limit = 0});
 }
 
+using Sources = std::shared_ptr<const LocalSources>;
+
+asio::awaitable<io::HttpResponse> pause_health(io::HttpRequest& request, Sources sources) {
+  v1::HealthPauseRequest body;
+  Result<> done = parse_body(request, body);
+  if (done.has_value() && std::chrono::seconds{body.seconds()} > kLongestPause)
+    done = Error{.code = Code::invalid_argument,
+                 .message = "a pause is a year at the longest",
+                 .field = "seconds",
+                 .hint = "0 is until it is resumed"};
+  if (done.has_value()) done = sources->health_pause(std::chrono::seconds{body.seconds()});
+  co_return done_or(done);
+}
+
+asio::awaitable<io::HttpResponse> run_health(io::HttpRequest& request, Sources sources) {
+  v1::HealthRunRequest body;
+  v1::HealthStatus status;
+  if (const Result<> parsed = parse_body(request, body); parsed.has_error())
+    co_return io::error_response(parsed.error());
+  const Result<> ran = co_await sources->health_run(body.check(), status);
+  if (ran.has_error()) co_return io::error_response(ran.error());
+  co_return message(request, status);
+}
+
+void add_health_routes(std::vector<io::Route>& routes, const Sources& sources) {
+  using Answer = asio::awaitable<io::HttpResponse>;
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/health",
+                    .handler = [sources](io::HttpRequest& request) -> Answer {
+                      v1::HealthStatus body;
+                      const Result<> done = sources->health(body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+  routes.push_back({.method = "GET",
+                    .pattern = "/v1/health/history",
+                    .handler = [sources](io::HttpRequest& request) -> Answer {
+                      v1::HealthHistory body;
+                      const Result<> done = sources->health_history(body);
+                      if (done.has_error()) co_return io::error_response(done.error());
+                      co_return message(request, body);
+                    },
+                    .body_limit = 0});
+  routes.push_back({.method = "POST",
+                    .pattern = "/v1/health/pause",
+                    .handler = [sources](io::HttpRequest& request) { return pause_health(request, sources); },
+                    .body_limit = 4096,
+                    .guard = only_root});
+  routes.push_back({.method = "POST",
+                    .pattern = "/v1/health/resume",
+                    .handler = [sources](io::HttpRequest&) -> Answer {
+                      const Result<> done = sources->health_resume();
+                      co_return done_or(done);
+                    },
+                    .body_limit = 4096,
+                    .guard = only_root});
+  routes.push_back({.method = "POST",
+                    .pattern = "/v1/health/run",
+                    .handler = [sources](io::HttpRequest& request) { return run_health(request, sources); },
+                    .body_limit = 4096,
+                    .guard = only_root});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context, const std::string& socket_path,
@@ -174,16 +249,13 @@ Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context
                .pattern = "/v1/log-level",
                .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
                  const Result<> set = set_level(request, *sources);
-                 if (set.has_error()) co_return io::error_response(set.error());
-                 io::HttpResponse done;
-                 done.content_type = "application/json";
-                 done.body = "{}\n";
-                 co_return done;
+                 co_return done_or(set);
                },
                .body_limit = 4096,
                .guard = only_root};
   add_policy_routes(routes, sources);
   if (sources->metrics) add_metrics_route(routes, sources);
+  if (sources->health) add_health_routes(routes, sources);
   if (sources->telemetry) add_telemetry_routes(routes, sources);
   io::ServerLimits limits;
   limits.connections = 64;

@@ -15,6 +15,8 @@
 namespace omnitide::node::v1 {
 class Discovery;
 class FlowList;
+class HealthHistory;
+class HealthStatus;
 class MetricFamilyList;
 class PolicyStatus;
 class PolicyTextList;
@@ -39,6 +41,12 @@ struct LocalSources {
                                                  node::v1::FlowList&)>
       flows{};
   std::function<boost::asio::awaitable<Result<>>(node::v1::MetricFamilyList&)> metrics{};  // one collection
+  // Of health; they fail with failed_precondition while it is off.
+  std::function<Result<>(node::v1::HealthStatus&)> health{};
+  std::function<Result<>(node::v1::HealthHistory&)> health_history{};
+  std::function<Result<>(std::chrono::seconds)> health_pause{};  // 0: until resumed
+  std::function<Result<>()> health_resume{};
+  std::function<boost::asio::awaitable<Result<>>(std::string check, node::v1::HealthStatus&)> health_run{};
   // Of telemetry; they fail with failed_precondition while it is off.
   std::function<Result<>(node::v1::TelemetryStatus&)> telemetry{};
   std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,

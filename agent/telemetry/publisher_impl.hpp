@@ -13,10 +13,10 @@
 
 #include "agent/base/backoff.hpp"
 #include "agent/base/log.hpp"
+#include "agent/base/token_bucket.hpp"
 #include "agent/telemetry/delivery.hpp"
 #include "agent/telemetry/publisher.hpp"
 #include "agent/telemetry/report.hpp"
-#include "agent/telemetry/token_bucket.hpp"
 
 namespace omnitide::telemetry {
 

@@ -24,6 +24,9 @@ struct Library {
   decltype(&::sd_bus_message_unref) unref = nullptr;
   decltype(&::sd_bus_message_enter_container) enter = nullptr;
   decltype(&::sd_bus_message_read) read = nullptr;
+  decltype(&::sd_bus_match_signal) match_signal = nullptr;
+  decltype(&::sd_bus_process) process = nullptr;
+  decltype(&::sd_bus_get_fd) descriptor = nullptr;
   bool good = false;
 
   Library() {
@@ -33,7 +36,8 @@ struct Library {
            find(library, "sd_bus_flush_close_unref", close) && find(library, "sd_bus_call_method", call) &&
            find(library, "sd_bus_get_property", property) && find(library, "sd_bus_error_free", free_error) &&
            find(library, "sd_bus_message_unref", unref) && find(library, "sd_bus_message_enter_container", enter) &&
-           find(library, "sd_bus_message_read", read);
+           find(library, "sd_bus_message_read", read) && find(library, "sd_bus_match_signal", match_signal) &&
+           find(library, "sd_bus_process", process) && find(library, "sd_bus_get_fd", descriptor);
   }
   template <class Function>
   static bool find(void* library, const char* name, Function& out) {
@@ -108,6 +112,62 @@ Result<> SystemdBus::each_unit(const std::function<void(const SystemdUnit&)>& ta
     take({name, load, active, path});
   }
   return problem < 0 ? Result<>(fail_errno(-problem, "systemd's list of units is malformed")) : Result<>{};
+}
+
+Result<SystemdUnit> SystemdBus::unit(const std::string& name) {
+  BusError error;
+  Message reply;
+  const char* path = nullptr;
+  int problem = library().call(connection_->bus, kService, kManagerPath, "org.freedesktop.systemd1.Manager", "LoadUnit",
+                               &error.value, &reply.value, "s", name.c_str());
+  if (problem >= 0) problem = library().read(reply.value, "o", &path);
+  if (problem < 0) return fail_errno(-problem, fmt::format("systemd does not load {}", name));
+  SystemdUnit out{name, "", "", path};
+  out.load_state = text(out.path, "Unit", "LoadState").value_or("");
+  out.active_state = text(out.path, "Unit", "ActiveState").value_or("");
+  return out;
+}
+
+Result<> SystemdBus::watch(const std::vector<std::string>& units) {
+  BusError error;
+  // Without it systemd sends no signals about units.
+  int problem = library().call(connection_->bus, kService, kManagerPath, "org.freedesktop.systemd1.Manager",
+                               "Subscribe", &error.value, nullptr, "");
+  if (problem < 0) return fail_errno(-problem, "systemd does not tell of changes");
+  constexpr auto kPass = [](sd_bus_message*, void*, sd_bus_error*) { return 0; };
+  for (const std::string& name : units) {
+    const Result<SystemdUnit> each = unit(name);
+    if (each.has_error()) return each.error();
+    problem = library().match_signal(connection_->bus, nullptr, kService, each->path.c_str(),
+                                     "org.freedesktop.DBus.Properties", "PropertiesChanged", kPass, nullptr);
+    if (problem < 0) return fail_errno(-problem, fmt::format("cannot watch {}", name));
+  }
+  return {};
+}
+
+Result<int> SystemdBus::descriptor() {
+  const int fd = library().descriptor(connection_->bus);
+  if (fd < 0) return fail_errno(-fd, "the system bus has no descriptor");
+  return fd;
+}
+
+Result<std::size_t> SystemdBus::process() {
+  constexpr std::size_t kMost = 10'000;
+  for (std::size_t count = 0; count < kMost; ++count) {
+    const int more = library().process(connection_->bus, nullptr);
+    if (more < 0) return fail_errno(-more, "the system bus is gone");
+    if (more == 0) return count;
+  }
+  return kMost;
+}
+
+Result<> SystemdBus::restart(const std::string& unit) {
+  BusError error;
+  const int problem = library().call(connection_->bus, kService, kManagerPath, "org.freedesktop.systemd1.Manager",
+                                     "RestartUnit", &error.value, nullptr, "ss", unit.c_str(), "replace");
+  if (problem >= 0) return {};
+  const std::string why = error.value.message == nullptr ? "no reason given" : error.value.message;
+  return fail_errno(-problem, fmt::format("systemd does not restart {}: {}", unit, why));
 }
 
 std::optional<std::string> SystemdBus::text(const std::string& path, const char* interface, const char* name) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/base/error.hpp"
 
@@ -27,6 +28,17 @@ class SystemdBus {
   // "Unit", "Service", "Socket", "Timer".
   [[nodiscard]] std::optional<std::string> text(const std::string& path, const char* interface, const char* name);
   [[nodiscard]] std::optional<std::uint64_t> number(const std::string& path, const char* interface, const char* name);
+
+  // One unit, loaded for this where it is not; load_state is "not-found" when there is none of that name.
+  [[nodiscard]] Result<SystemdUnit> unit(const std::string& name);
+  // From now on changes of these units are among what process() takes.
+  [[nodiscard]] Result<> watch(const std::vector<std::string>& units);
+  // Readable when something has arrived; owned by the connection.
+  [[nodiscard]] Result<int> descriptor();
+  // Takes all that has arrived: how many messages. An error: the connection is gone.
+  [[nodiscard]] Result<std::size_t> process();
+  // Queues a restart, as `systemctl restart` does; permission_denied where polkit does not allow it.
+  [[nodiscard]] Result<> restart(const std::string& unit);
 
   static constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
 

@@ -26,7 +26,7 @@ struct Thresholds {
   double link_errors = 10;                      // a second, of one device
   std::chrono::milliseconds clock_error{1000};  // the clock is off by more
   double temperature_celsius = 95;              // where the sensor names no limit of its own
-  std::chrono::hours certificate_lasts{72};
+  std::chrono::seconds certificate_lasts{72 * 3600};
   std::chrono::milliseconds loop_lag{1000};  // of the agent's own loop
   double agent_bytes = 192.0 * (1U << 20U);  // resident memory of the agent
 };

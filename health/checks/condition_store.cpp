@@ -61,7 +61,10 @@ std::optional<ConditionChange> ConditionStore::apply(Finding finding, Hysteresis
     if (!news) return std::nullopt;
     return ConditionChange{entry->settled, Verdict::bad, entry->since};
   }
-  if (entry->streak < (finding.verdict == Verdict::bad ? hysteresis.bad : hysteresis.good)) return std::nullopt;
+  // That all is well needs no proof while nothing else was ever said.
+  const bool first = entry->settled.verdict == Verdict::unknown && finding.verdict == Verdict::good;
+  const unsigned needed = first ? 1 : finding.verdict == Verdict::bad ? hysteresis.bad : hysteresis.good;
+  if (entry->streak < needed) return std::nullopt;
   ConditionChange change{finding, entry->settled.verdict, entry->since};
   if (entry->settled.verdict == Verdict::unknown) change.since = {};
   entry->settled = std::move(finding);

@@ -1,5 +1,6 @@
 // The collector of systemd's units against a bus of its own, where this test answers in systemd's place, with its
 // interfaces as org.freedesktop.systemd1(5) has them: the real bus, libsystemd and wire format, without being PID 1.
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <systemd/sd-bus.h>
@@ -11,6 +12,7 @@
 #include <thread>
 
 #include "discovery/collectors/catalogue.hpp"
+#include "discovery/collectors/systemd_bus.hpp"
 #include "tests/harness/batches.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/child.hpp"
@@ -57,6 +59,45 @@ int get_text(sd_bus*, const char*, const char*, const char* property, sd_bus_mes
   return sd_bus_message_append(reply, "s", text);
 }
 
+// The state of nginx.service, which can fail and be restarted; the other units are as the table has them.
+std::atomic<bool> nginx_failed{false}, fail_nginx{false};
+
+int get_state(sd_bus*, const char* path, const char*, const char* property, sd_bus_message* reply, void*,
+              sd_bus_error*) {
+  for (const Unit& unit : kUnits) {
+    if (unit.path != std::string_view(path)) continue;
+    const bool load = property == std::string_view("LoadState");
+    const bool failed = nginx_failed && unit.name == std::string_view("nginx.service");
+    return sd_bus_message_append(reply, "s", load ? unit.load : failed ? "failed" : unit.active);
+  }
+  return sd_bus_message_append(reply, "s", "");
+}
+
+int load_unit(sd_bus_message* call, void*, sd_bus_error* error) {
+  const char* name = nullptr;
+  if (sd_bus_message_read(call, "s", &name) < 0) return -EINVAL;
+  for (const Unit& unit : kUnits)
+    if (unit.name == std::string_view(name)) return sd_bus_reply_method_return(call, "o", unit.path);
+  return sd_bus_error_set(error, "org.freedesktop.systemd1.NoSuchUnit", "there is none");
+}
+
+int subscribe(sd_bus_message* call, void*, sd_bus_error*) { return sd_bus_reply_method_return(call, ""); }
+
+void tell(sd_bus* bus) {
+  sd_bus_emit_properties_changed(bus, "/org/freedesktop/systemd1/unit/nginx", "org.freedesktop.systemd1.Unit",
+                                 "ActiveState", nullptr);
+}
+
+int restart_unit(sd_bus_message* call, void*, sd_bus_error* error) {
+  const char *name = nullptr, *mode = nullptr;
+  if (sd_bus_message_read(call, "ss", &name, &mode) < 0 || mode != std::string_view("replace")) return -EINVAL;
+  if (name != std::string_view("nginx.service"))
+    return sd_bus_error_set(error, "org.freedesktop.DBus.Error.AccessDenied", "polkit says no");
+  nginx_failed = false;
+  tell(sd_bus_message_get_bus(call));
+  return sd_bus_reply_method_return(call, "o", "/org/freedesktop/systemd1/job/1");
+}
+
 int list_units(sd_bus_message* call, void*, sd_bus_error*) {
   sd_bus_message* reply = nullptr;
   sd_bus_message_new_method_return(call, &reply);
@@ -71,8 +112,13 @@ int list_units(sd_bus_message* call, void*, sd_bus_error*) {
 }
 
 const sd_bus_vtable kManager[] = {
-    SD_BUS_VTABLE_START(0), SD_BUS_METHOD("ListUnits", "", "a(ssssssouso)", list_units, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_PROPERTY("Version", "s", get_text, 0, 0), SD_BUS_PROPERTY("SystemState", "s", get_text, 0, 0),
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD("ListUnits", "", "a(ssssssouso)", list_units, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("LoadUnit", "s", "o", load_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("Subscribe", "", "", subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_METHOD("RestartUnit", "ss", "o", restart_unit, SD_BUS_VTABLE_UNPRIVILEGED),
+    SD_BUS_PROPERTY("Version", "s", get_text, 0, 0),
+    SD_BUS_PROPERTY("SystemState", "s", get_text, 0, 0),
     SD_BUS_VTABLE_END};
 const sd_bus_vtable kService[] = {SD_BUS_VTABLE_START(0),
                                   SD_BUS_PROPERTY("Type", "s", get_text, 0, 0),
@@ -81,6 +127,8 @@ const sd_bus_vtable kService[] = {SD_BUS_VTABLE_START(0),
                                   SD_BUS_PROPERTY("TasksMax", "t", get_number, 0, 0),
                                   SD_BUS_VTABLE_END};
 const sd_bus_vtable kUnit[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("ActiveEnterTimestamp", "t", get_number, 0, 0),
+                               SD_BUS_PROPERTY("LoadState", "s", get_state, 0, 0),
+                               SD_BUS_PROPERTY("ActiveState", "s", get_state, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                                SD_BUS_VTABLE_END};
 const sd_bus_vtable kTimer[] = {SD_BUS_VTABLE_START(0), SD_BUS_PROPERTY("LastTriggerUSec", "t", get_number, 0, 0),
                                 SD_BUS_VTABLE_END};
@@ -106,8 +154,13 @@ class Manager {
     }
     REQUIRE(sd_bus_request_name(bus_, "org.freedesktop.systemd1", 0) >= 0);
     thread_ = std::thread([this] {
-      while (!ends_)
+      while (!ends_) {
+        if (fail_nginx.exchange(false)) {
+          nginx_failed = true;
+          tell(bus_);
+        }
         if (sd_bus_process(bus_, nullptr) == 0) sd_bus_wait(bus_, 20'000);
+      }
     });
   }
   ~Manager() {
@@ -225,4 +278,36 @@ TEST_CASE("what is off by default is not asked for; a bus that goes and comes ba
   const Manager manager(again.address());
   batch.clear();
   CHECK(collector.collect(batch));
+}
+
+TEST_CASE("a unit that fails is told by a signal, and restarted") {
+  TempTree files;
+  const Bus bus(files);
+  const Manager manager(bus.address());
+  nginx_failed = false;
+  Result<discovery::SystemdBus> watching = discovery::SystemdBus::open();
+  REQUIRE(watching);
+  REQUIRE(watching->watch({"nginx.service", "broken.service"}));
+  REQUIRE(watching->unit("nginx.service")->active_state == "active");
+  REQUIRE(watching->unit("broken.service")->active_state == "failed");
+  REQUIRE(watching->unit("gone.service")->load_state == "not-found");
+  REQUIRE(watching->unit("nothing.service").has_error());
+  REQUIRE(watching->process());
+
+  const auto wait = [&watching] {
+    pollfd ready{*watching->descriptor(), POLLIN, 0};
+    return ::poll(&ready, 1, 20'000) == 1 && watching->process().has_value();
+  };
+  fail_nginx = true;
+  REQUIRE(wait());
+  while (watching->unit("nginx.service")->active_state != "failed")
+    REQUIRE(wait());
+
+  Result<discovery::SystemdBus> asking = discovery::SystemdBus::open();
+  REQUIRE(asking->restart("nginx.service"));
+  REQUIRE(wait());
+  REQUIRE(watching->unit("nginx.service")->active_state == "active");
+  const Result<> refused = asking->restart("broken.service");
+  REQUIRE(refused.error().code == Code::permission_denied);
+  REQUIRE(refused.error().message.find("polkit says no") != std::string::npos);
 }

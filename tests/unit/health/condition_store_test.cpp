@@ -22,8 +22,9 @@ WallTime at(int seconds) { return WallTime{std::chrono::seconds(1'700'000'000 + 
 
 TEST_CASE("a verdict settles after as many rounds in a row as it takes, both ways") {
   ConditionStore store;
-  REQUIRE(store.apply(said(Verdict::good, "Fine"), {3, 2}, at(0)) == std::nullopt);
+  REQUIRE(store.apply(said(Verdict::unknown, "NotMeasured"), {3, 2}, at(0)) == std::nullopt);
   REQUIRE(store.conditions().front().status == ConditionStatus::unknown);
+  // Where nothing else was believed before, that all is well is believed at once.
   REQUIRE(store.apply(said(Verdict::good, "Fine"), {3, 2}, at(1))->finding.reason == "Fine");
   REQUIRE(store.conditions().front().status == ConditionStatus::false_);
 

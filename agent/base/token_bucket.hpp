@@ -7,7 +7,7 @@
 
 #include "agent/base/clock.hpp"
 
-namespace omnitide::telemetry {
+namespace omnitide {
 
 class TokenBucket {
  public:
@@ -32,4 +32,4 @@ class TokenBucket {
   SteadyTime filled_{};
 };
 
-}  // namespace omnitide::telemetry
+}  // namespace omnitide

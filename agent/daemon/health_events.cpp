@@ -1,0 +1,198 @@
+// What health tells: changes of conditions, events, decisions, and what it then does.
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <ctime>
+#include <utility>
+
+#include "agent/base/text.hpp"
+#include "agent/daemon/health_part.hpp"
+#include "agent/daemon/health_remedy.hpp"
+#include "agent/daemon/reboot.hpp"
+#include "agent/daemon/report.hpp"
+#include "omnitide/node/v1/health.pb.h"
+
+namespace omnitide::daemon {
+
+namespace asio = boost::asio;
+namespace v1 = node::v1;
+using namespace std::chrono_literals;
+using health::Outcome;
+using health::Verdict;
+using log::Part;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+std::chrono::milliseconds boot_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::milliseconds(now.tv_nsec / 1'000'000);
+}
+
+}  // namespace
+
+void HealthPart::record(const std::string& kind, const std::string& subject, const std::string& outcome,
+                        const std::string& reason, const std::string& message, const health::Evidence& evidence) {
+  v1::HealthEvent event;
+  set_time(wall_now(), event.mutable_time());
+  event.set_kind(kind);
+  event.set_subject(valid_utf8(subject));
+  event.set_outcome(outcome);
+  event.set_reason(valid_utf8(reason));
+  event.set_message(valid_utf8(message));
+  for (const auto& [name, value] : evidence) {
+    v1::HealthEvidence& each = *event.add_evidence();
+    each.set_name(name);
+    each.set_value(valid_utf8(value));
+  }
+  const Result<> kept = history_.add(event);
+  if (kept.has_error() && complaint_.pass(std::chrono::steady_clock::now()))
+    log::warning(Part::health, "the history of health is not written, going on", {{"reason", kept.error().text()}});
+}
+
+void HealthPart::settle(health::Finding finding, health::Hysteresis hysteresis, WallTime now) {
+  const auto change = store_.apply(std::move(finding), hysteresis, now);
+  if (change) changed(*change);
+}
+
+void HealthPart::changed(const health::ConditionChange& change) {
+  const health::Finding& now = change.finding;
+  dirty_ = news_ = true;
+  const bool bad = now.verdict == Verdict::bad;
+  // That all was well at the start is no news.
+  if (!bad && change.before != Verdict::bad) return;
+  record("condition", now.condition, bad ? "true" : "false", now.reason, now.message, now.evidence);
+  const std::string what = fmt::format("{} is {}: {}", now.condition, bad ? "true" : "false", printable(now.message));
+  if (bad)
+    log::warning(Part::health, what, {{"reason", now.reason}, {"check", now.check}});
+  else
+    log::info(Part::health, what, {{"reason", now.reason}, {"check", now.check}});
+}
+
+// Once for all that changed together, and not before each check has spoken.
+void HealthPart::tell_changes() {
+  if (round_ > 0 && std::exchange(news_, false)) sources_.on_change();
+}
+
+void HealthPart::heard(const HealthKernelLog::Event& event) {
+  health::Evidence evidence;
+  if (event.held_back > 0) evidence.emplace_back("before", std::to_string(event.held_back));
+  record("event", event.source, "", event.reason, event.line, evidence);
+  dirty_ = true;  // the place in the log, so that it is not told again
+  log::warning(Part::health, fmt::format("{}: {}", event.reason, event.line),
+               {{"source", event.source}, {"alike_before", std::to_string(event.held_back)}});
+}
+
+// A condition that is true already keeps the words that it began with, however often the kernel repeats itself.
+void HealthPart::heard(health::Finding finding) {
+  const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
+  if (entry != nullptr && entry->settled.verdict == Verdict::bad) finding = entry->settled;
+  settle(std::move(finding), {1, 1}, wall_now());
+  tell_changes();
+}
+
+void HealthPart::told_units(std::vector<health::Finding> findings) {
+  const WallTime now = wall_now();
+  for (health::Finding& finding : findings)
+    settle(std::move(finding), {1, 1}, now);
+  tell_changes();
+  if (round_ == 0) return;  // the first round of checks decides
+  ++round_;
+  decide();
+}
+
+health::World HealthPart::world() const {
+  struct stat ignored {};
+  return {.boot_time = boot_time(),
+          .wall = wall_now(),
+          .boot_id = place_.boot_id,
+          .locked = ::lstat(config_.remediation.lock_file.c_str(), &ignored) == 0,
+          .round = round_,
+          .faults = health_faults(decider_->ladders(), store_)};
+}
+
+void HealthPart::decide() {
+  const health::World now = world();
+  const std::vector<health::Decision> decisions = decider_->decide(now);
+  bool saved = true;
+  if (!decisions.empty() || dirty_) {
+    const Result<> done = save();
+    saved = done.has_value();
+    if (!saved && complaint_.pass(std::chrono::steady_clock::now()))
+      log::error(Part::health, "the state of health is not saved, doing nothing", {{"reason", done.error().text()}});
+  }
+  for (const health::Decision& decision : decisions) {
+    // What the disk does not hold is not done: a budget that a crash forgets is none.
+    if (decision.outcome == Outcome::act && !saved) {
+      record("remedy", text(decision.action), "held", decision.condition, "the state cannot be saved");
+      continue;
+    }
+    carry_out(decision);
+  }
+  const bool open = std::ranges::any_of(decider_->saved().episodes, [](const health::Episode& episode) {
+    return (episode.present && !episode.told_exhausted) || episode.verifying;
+  });
+  if (open && !stopping_ && !std::exchange(deciding_, true)) spawn(decide_soon());
+}
+
+// While something is to be done or verified, each second; else after a round.
+asio::awaitable<void> HealthPart::decide_soon() {
+  decide_timer_.expires_after(1s);
+  co_await decide_timer_.async_wait(kTuple);
+  deciding_ = false;
+  if (!stopping_) decide();
+}
+
+void HealthPart::carry_out(const health::Decision& decision) {
+  const std::string about =
+      decision.subject.empty() ? decision.condition : fmt::format("{} of {}", decision.condition, decision.subject);
+  const std::string action = decision.action == health::Action{} ? "nothing" : text(decision.action);
+  record("remedy", action, std::string(name(decision.outcome)), decision.condition,
+         fmt::format("{}: {}", about, decision.reason));
+  const std::string what = fmt::format("{}: {} {}", about, name(decision.outcome), action);
+  if (decision.outcome == Outcome::helped)
+    log::info(Part::health, what, {{"reason", decision.reason}});
+  else
+    log::warning(Part::health, what, {{"reason", decision.reason}});
+  if (decision.outcome != Outcome::act) return;
+  ++acted_;
+  spawn(act(decision.action));
+}
+
+asio::awaitable<void> HealthPart::act(health::Action action) {
+  Result<> done;
+  if (action.kind == health::ActionKind::reboot) {
+    constexpr std::chrono::milliseconds kPatience = 10s;
+    const auto outcome = std::make_shared<Result<>>();
+    std::function<void()> job = [outcome] { *outcome = reboot_by_logind(); };
+    const Result<> ran = co_await pool_.run(job, kPatience);
+    done = ran.has_error() ? ran : *outcome;
+  } else if (units_) {
+    done = co_await units_->restart(action.target);
+  }
+  if (!done.has_error()) co_return;
+  record("remedy", text(action), "refused", "", done.error().text());
+  log::error(Part::health, fmt::format("{} was refused, going on", text(action)), {{"reason", done.error().text()}});
+}
+
+Result<> HealthPart::pause(std::chrono::seconds time) {
+  decider_->pause(time.count() == 0 ? WallTime{} : wall_now() + time);
+  record("operator", "remediation", "paused", "", time.count() == 0 ? "until resumed" : "for " + format_duration(time));
+  log::info(Part::health, "remediation is paused", {{"for", time.count() == 0 ? "ever" : format_duration(time)}});
+  return save();
+}
+
+Result<> HealthPart::resume() {
+  decider_->resume();
+  record("operator", "remediation", "resumed", "", "");
+  log::info(Part::health, "remediation is resumed");
+  decide();
+  return save();
+}
+
+}  // namespace omnitide::daemon

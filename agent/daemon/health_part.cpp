@@ -1,0 +1,258 @@
+#include "agent/daemon/health_part.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <cstdio>
+#include <exception>
+#include <set>
+#include <utility>
+
+#include "agent/base/text.hpp"
+#include "agent/daemon/health_remedy.hpp"
+#include "agent/daemon/self.hpp"
+#include "discovery/collectors/catalogue.hpp"
+#include "health/checks/probes.hpp"
+
+namespace omnitide::daemon {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using health::Verdict;
+using log::Part;
+using model::PartState;
+
+namespace {
+
+constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kLogQuiet = 1h;     // after which a condition of the log is taken for gone
+constexpr std::chrono::milliseconds kConfirmed = 1min;  // after which a check of the state knows better than the log
+
+health::Thresholds thresholds_of(const config::HealthThresholds& config) {
+  health::Thresholds out;
+  out.disk_percent = config.disk_space;
+  out.inode_percent = config.disk_inodes;
+  out.memory_percent = config.memory;
+  out.use_percent = config.use;
+  out.disk_lasts = std::chrono::duration_cast<std::chrono::seconds>(config.disk_lasts);
+  out.certificate_lasts = std::chrono::duration_cast<std::chrono::seconds>(config.certificate);
+  return out;
+}
+
+}  // namespace
+
+HealthPart::HealthPart(asio::io_context& context, io::WorkerPool& pool, Root root, config::HealthConfig config,
+                       Place place, Sources sources)
+    : context_(context),
+      pool_(pool),
+      root_(std::move(root)),
+      config_(std::move(config)),
+      place_(std::move(place)),
+      sources_(std::move(sources)),
+      history_(place_.state_dir + "/health-history.jsonl"),
+      round_timer_(context),
+      decide_timer_(context) {
+  load();
+  make_checks();
+}
+
+// What was damaged is put aside, and its budgets count as used up.
+void HealthPart::load() {
+  const std::string path = place_.state_dir + "/health.json";
+  Result<HealthSaved> saved = load_health(path);
+  const health::Bounds bounds = health_bounds(config_);
+  if (saved.has_error()) {
+    log::error(Part::health, "what was known of health is lost, doing nothing for a day",
+               {{"reason", saved.error().text()}});
+    std::rename(path.c_str(), (path + ".damaged").c_str());
+    saved = HealthSaved{{}, used_up(bounds), 0};
+  }
+  const bool same_boot = saved->decider.boot_id == place_.boot_id;
+  if (same_boot) saved_sequence_ = saved->kernel_sequence;
+  store_.restore(std::move(saved->conditions));
+  decider_.emplace(health_ladders(config_), bounds, std::move(saved->decider));
+  if (config_.kernel_log) {
+    kernel_log_ = std::make_unique<HealthKernelLog>(
+        context_, config_,
+        HealthKernelLog::Told{.finding = [this](health::Finding finding) { heard(std::move(finding)); },
+                              .event = [this](const HealthKernelLog::Event& event) { heard(event); },
+                              .problem = [this] { tell_state(); }});
+    // A boot begins with a log that says nothing.
+    for (health::Finding& finding : kernel_log_->defaults()) {
+      const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
+      if (entry == nullptr || entry->settled.verdict != Verdict::bad || !same_boot)
+        (void)store_.apply(std::move(finding), {1, 1}, wall_now());
+    }
+  }
+  if (!config_.units.empty())
+    units_ = std::make_unique<UnitWatch>(
+        context_, pool_, config_.units, [this](std::vector<health::Finding> found) { told_units(std::move(found)); },
+        [this](std::string problem) {
+          units_problem_ = std::move(problem);
+          tell_state();
+        });
+}
+
+void HealthPart::make_checks() {
+  std::vector<std::string> suspects;
+  if (const health::ConditionEntry* entry = store_.find("ReadonlyFilesystem", "readonly");
+      entry != nullptr && entry->settled.verdict == Verdict::bad)
+    for (const auto& [name, value] : entry->settled.evidence)
+      if (name == "mountpoint") suspects.push_back(value);
+  std::set<std::string, std::less<>> needed;
+  for (health::Check& check : health::node_checks(thresholds_of(config_.thresholds), suspects)) {
+    if (std::ranges::find(config_.exclude, check.name) != config_.exclude.end()) continue;
+    needed.insert(check.collectors.begin(), check.collectors.end());
+    checks_.push_back({std::move(check), {}});
+  }
+  // What an earlier configuration checked and this one does not is said by nobody.
+  const std::vector<health::ConditionEntry> entries = store_.entries();
+  const std::vector<health::Finding> of_log = kernel_log_ ? kernel_log_->defaults() : std::vector<health::Finding>{};
+  for (const health::ConditionEntry& entry : entries) {
+    const health::Finding& known = entry.settled;
+    const bool checked =
+        std::ranges::any_of(checks_, [&known](const Scheduled& each) { return each.check.name == known.check; });
+    const bool logged = std::ranges::any_of(of_log, [&known](const health::Finding& each) {
+      return each.check == known.check && each.condition == known.condition;
+    });
+    const bool unit = std::ranges::any_of(
+        config_.units, [&known](const std::string& name) { return unit_check(name) == known.check; });
+    if (!checked && !logged && !unit) store_.forget(known.condition, known.check);
+  }
+  std::vector<model::Collector> collectors;
+  for (auto& each : discovery::node_collectors(root_, model::CollectorSettings()))
+    if (needed.contains(each.name)) collectors.push_back(std::move(each));
+  for (auto& each : health::probes(root_))
+    if (needed.contains(each.name)) collectors.push_back(std::move(each));
+  engine_ = std::make_unique<metrics::CollectionEngine>(context_.get_executor(), pool_, std::move(collectors),
+                                                        [this](model::SampleBatch& out) { add_own(out); });
+}
+
+void HealthPart::spawn(asio::awaitable<void> work) {
+  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
+    if (!problem || stopping_) return;
+    try {
+      std::rethrow_exception(problem);
+    } catch (const std::exception& caught) {
+      log::error(Part::health, "health failed and is off until a restart", {{"reason", caught.what()}});
+      sources_.on_state(PartState::failed, caught.what());
+    }
+  });
+}
+
+void HealthPart::start() {
+  tell_state();
+  spawn(rounds());
+  if (kernel_log_) spawn(kernel_log_->run(saved_sequence_));
+  if (units_) spawn(units_->run());
+}
+
+void HealthPart::stop() {
+  stopping_ = true;
+  round_timer_.cancel();
+  decide_timer_.cancel();
+  if (kernel_log_) kernel_log_->stop();
+  if (units_) units_->stop();
+  if (const Result<> saved = save(); saved.has_error())
+    log::error(Part::health, "the state of health is not saved", {{"reason", saved.error().text()}});
+}
+
+Result<> HealthPart::save() {
+  dirty_ = false;
+  HealthSaved all{store_.entries(), decider_->saved(), kernel_log_ ? kernel_log_->next_sequence() : 0};
+  // Before the first decision the boot of the state is that of an earlier run; the sequence is of this one.
+  if (all.decider.boot_id != place_.boot_id) all.kernel_sequence = 0;
+  return save_health(place_.state_dir + "/health.json", all);
+}
+
+void HealthPart::tell_state() {
+  std::vector<std::string> problems;
+  if (kernel_log_) {
+    if (!kernel_log_->status().problem.empty()) problems.push_back(kernel_log_->status().problem);
+    for (const std::string& refused : kernel_log_->status().refused)
+      problems.push_back(refused);
+  }
+  if (!units_problem_.empty()) problems.push_back("units are not watched: " + units_problem_);
+  if (problems.empty()) return sources_.on_state(PartState::on, fmt::format("{} checks", checks_.size()));
+  sources_.on_state(PartState::degraded, join(problems, "; "));
+}
+
+asio::awaitable<void> HealthPart::rounds() {
+  SteadyTime planned = std::chrono::steady_clock::now();
+  while (!stopping_) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    lag_ = now - planned;
+    std::vector<std::size_t> due;
+    for (std::size_t i = 0; i < checks_.size(); ++i)
+      if (checks_[i].last == SteadyTime{} || now - checks_[i].last >= checks_[i].check.interval - 500ms)
+        due.push_back(i);
+    co_await round(std::move(due));
+    planned = std::max(now + config_.interval, std::chrono::steady_clock::now() + 100ms);
+    round_timer_.expires_at(planned);
+    co_await round_timer_.async_wait(kTuple);
+  }
+}
+
+asio::awaitable<void> HealthPart::round(std::vector<std::size_t> due) {
+  std::vector<std::string> names;
+  for (const std::size_t index : due)
+    for (const std::string& name : checks_[index].check.collectors)
+      if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  const std::shared_ptr<const metrics::Collection> collection = co_await engine_->collect(std::move(names));
+  if (stopping_) co_return;
+  const WallTime now = wall_now();
+  const health::Readings readings(collection->batches(), std::chrono::steady_clock::now());
+  for (const std::size_t index : due) {
+    Scheduled& each = checks_[index];
+    each.last = readings.time();
+    settle(each.check.evaluate(readings), each.check.hysteresis, now);
+  }
+  quiet_log_conditions(now);
+  ++round_;
+  tell_changes();
+  decide();
+  if (round_ == 1) release_start_up_code();  // the first round, the log's past and the first state are of the start too
+}
+
+// What only this loop knows.
+void HealthPart::add_own(model::SampleBatch& out) {
+  out.add(health::daemon_family(health::kLoopLag), lag_.count());
+  out.add(health::daemon_family(health::kAgentBytes), static_cast<double>(resident_bytes()));
+  if (const auto expires = sources_.certificate_expires())
+    out.add(health::daemon_family(health::kCertificateSeconds),
+            std::chrono::duration<double>(*expires - wall_now()).count(), {"registration"});
+}
+
+// The kernel says when something breaks, never when it is whole again: a check of the same condition knows, and else
+// time tells.
+void HealthPart::quiet_log_conditions(WallTime now) {
+  if (!kernel_log_) return;
+  for (health::Finding& finding : kernel_log_->defaults()) {
+    const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
+    if (entry == nullptr || entry->settled.verdict != Verdict::bad) continue;
+    const bool confirmed = std::ranges::any_of(store_.entries(), [&](const health::ConditionEntry& other) {
+      return other.settled.condition == finding.condition && other.settled.verdict == Verdict::good &&
+             std::ranges::any_of(checks_,
+                                 [&other](const Scheduled& s) { return s.check.name == other.settled.check; }) &&
+             other.seen - entry->seen >= kConfirmed;
+    });
+    if (confirmed || now - entry->seen >= kLogQuiet) settle(std::move(finding), {1, 1}, now);
+  }
+}
+
+asio::awaitable<Result<>> HealthPart::run_check(std::string name) {
+  std::vector<std::size_t> due;
+  for (std::size_t i = 0; i < checks_.size(); ++i)
+    if (name.empty() || checks_[i].check.name == name) due.push_back(i);
+  if (due.empty())
+    co_return fail(Code::not_found, fmt::format("there is no check \"{}\"", printable(name, 60)))
+        .with_hint("`omnitide-agent health` lists them");
+  record("operator", name.empty() ? "all checks" : name, "run", "", "");
+  co_await round(std::move(due));
+  co_return Result<>();
+}
+
+}  // namespace omnitide::daemon

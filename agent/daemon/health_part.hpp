@@ -1,0 +1,113 @@
+// Health on the daemon's loop: rounds of checks, the kernel's log and systemd's units become conditions and events;
+// what may be done about them is decided, saved, done, and seen by the next rounds.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/clock.hpp"
+#include "agent/base/log.hpp"
+#include "agent/base/root.hpp"
+#include "agent/config/health_config.hpp"
+#include "agent/daemon/health_history.hpp"
+#include "agent/daemon/health_kernel_log.hpp"
+#include "agent/daemon/health_state.hpp"
+#include "agent/daemon/health_units.hpp"
+#include "agent/io/worker_pool.hpp"
+#include "agent/metrics/collection.hpp"
+#include "agent/model/condition.hpp"
+#include "agent/model/part_status.hpp"
+#include "agent/model/sample_batch.hpp"
+#include "health/checks/checks.hpp"
+#include "health/checks/condition_store.hpp"
+#include "health/remediation/decider.hpp"
+
+namespace omnitide::node::v1 {
+class HealthStatus;
+}
+
+namespace omnitide::daemon {
+
+class HealthPart {
+ public:
+  struct Place {
+    std::string state_dir, boot_id;
+  };
+  struct Sources {
+    std::function<std::optional<WallTime>()> certificate_expires;  // of the registration
+    std::function<void()> on_change;                               // conditions() says something else
+    std::function<void(model::PartState, std::string reason)> on_state;
+  };
+
+  HealthPart(boost::asio::io_context& context, io::WorkerPool& pool, Root root, config::HealthConfig config,
+             Place place, Sources sources);
+  void start();
+  void stop();  // saves
+
+  [[nodiscard]] std::vector<model::Condition> conditions() const { return store_.conditions(); }
+  void fill(node::v1::HealthStatus& out) const;
+  void fill_history(node::v1::HealthHistory& out) const { history_.fill(out); }
+  void add_samples(model::SampleBatch& out) const;
+
+  [[nodiscard]] Result<> pause(std::chrono::seconds time);  // 0: until resumed
+  [[nodiscard]] Result<> resume();
+  // A round of this check, or of all when it is empty.
+  [[nodiscard]] boost::asio::awaitable<Result<>> run_check(std::string name);
+
+ private:
+  struct Scheduled {
+    health::Check check;
+    SteadyTime last{};
+  };
+  void load();
+  [[nodiscard]] Result<> save();
+  void make_checks();
+  void spawn(boost::asio::awaitable<void> work);
+  [[nodiscard]] boost::asio::awaitable<void> rounds();
+  [[nodiscard]] boost::asio::awaitable<void> round(std::vector<std::size_t> due);
+  void add_own(model::SampleBatch& out);
+  void settle(health::Finding finding, health::Hysteresis hysteresis, WallTime now);
+  void quiet_log_conditions(WallTime now);
+  void changed(const health::ConditionChange& change);
+  void tell_changes();
+  void heard(const HealthKernelLog::Event& event);
+  void heard(health::Finding finding);
+  void told_units(std::vector<health::Finding> findings);
+  void record(const std::string& kind, const std::string& subject, const std::string& outcome,
+              const std::string& reason, const std::string& message, const health::Evidence& evidence = {});
+  [[nodiscard]] health::World world() const;
+  void decide();
+  [[nodiscard]] boost::asio::awaitable<void> decide_soon();
+  void carry_out(const health::Decision& decision);
+  [[nodiscard]] boost::asio::awaitable<void> act(health::Action action);
+  void tell_state();
+
+  boost::asio::io_context& context_;
+  io::WorkerPool& pool_;
+  Root root_;
+  config::HealthConfig config_;
+  Place place_;
+  Sources sources_;
+  health::ConditionStore store_;
+  std::optional<health::Decider> decider_;
+  HealthHistory history_;
+  std::vector<Scheduled> checks_;
+  std::unique_ptr<metrics::CollectionEngine> engine_;
+  std::unique_ptr<HealthKernelLog> kernel_log_;
+  std::unique_ptr<UnitWatch> units_;
+  boost::asio::steady_timer round_timer_, decide_timer_;
+  std::uint64_t round_ = 0, saved_sequence_ = 0, acted_ = 0;
+  std::chrono::duration<double> lag_{0};
+  std::string units_problem_;
+  log::Throttle complaint_{std::chrono::minutes(10)};
+  bool stopping_ = false, deciding_ = false, dirty_ = false, news_ = false;
+};
+
+}  // namespace omnitide::daemon

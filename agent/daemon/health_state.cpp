@@ -1,0 +1,137 @@
+#include "agent/daemon/health_state.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "agent/base/file.hpp"
+#include "agent/base/text.hpp"
+#include "agent/codec/json.hpp"
+#include "omnitide/agent/v1/health_state.pb.h"
+
+namespace omnitide::daemon {
+
+namespace v1 = agent::v1;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::size_t kLargest = std::size_t{4} << 20U;
+
+WallTime wall(std::int64_t count) { return WallTime{milliseconds(count)}; }
+std::int64_t count(WallTime time) { return time.time_since_epoch().count(); }
+
+health::ConditionEntry from(const v1::SavedCondition& in) {
+  health::ConditionEntry out;
+  out.settled = {in.condition(), in.check(),   static_cast<health::Verdict>(std::min(in.verdict(), 2U)),
+                 in.reason(),    in.message(), {}};
+  for (const v1::SavedEvidence& each : in.evidence())
+    out.settled.evidence.emplace_back(each.name(), each.value());
+  out.since = wall(in.since_milliseconds());
+  out.seen = wall(in.seen_milliseconds());
+  return out;
+}
+
+void fill(const health::ConditionEntry& entry, v1::SavedCondition& out) {
+  out.set_condition(entry.settled.condition);
+  out.set_check(entry.settled.check);
+  out.set_verdict(static_cast<std::uint32_t>(entry.settled.verdict));
+  out.set_reason(entry.settled.reason);
+  out.set_message(valid_utf8(entry.settled.message));
+  for (const auto& [name, value] : entry.settled.evidence) {
+    v1::SavedEvidence& each = *out.add_evidence();
+    each.set_name(name);
+    each.set_value(valid_utf8(value));
+  }
+  out.set_since_milliseconds(count(entry.since));
+  out.set_seen_milliseconds(count(entry.seen));
+}
+
+health::DeciderState from(const v1::HealthState& in) {
+  health::DeciderState out;
+  out.running = milliseconds(in.running_milliseconds());
+  out.boot_time = milliseconds(in.boot_milliseconds());
+  out.boot_id = in.boot_id();
+  for (const v1::SavedAction& each : in.ledger()) {
+    const bool reboot = each.kind() == health::name(health::ActionKind::reboot);
+    out.ledger.push_back({milliseconds(each.time_milliseconds()),
+                          {reboot ? health::ActionKind::reboot : health::ActionKind::restart_unit, each.target()},
+                          each.condition(),
+                          each.subject()});
+  }
+  for (const v1::SavedEpisode& each : in.episodes()) {
+    health::Episode episode;
+    episode.condition = each.condition();
+    episode.subject = each.subject();
+    episode.present = each.present();
+    episode.since = milliseconds(each.since_milliseconds());
+    episode.cleared = milliseconds(each.cleared_milliseconds());
+    episode.step = each.step();
+    episode.tried = each.tried();
+    episode.verifying = each.verifying();
+    episode.told_exhausted = each.told_exhausted();
+    episode.acted = milliseconds(each.acted_milliseconds());
+    episode.acted_boot = each.acted_boot();
+    out.episodes.push_back(std::move(episode));
+  }
+  out.paused = in.paused();
+  out.paused_until = wall(in.paused_until_milliseconds());
+  return out;
+}
+
+void fill(const health::DeciderState& state, v1::HealthState& out) {
+  out.set_running_milliseconds(state.running.count());
+  out.set_boot_milliseconds(state.boot_time.count());
+  out.set_boot_id(state.boot_id);
+  for (const health::LedgerEntry& entry : state.ledger) {
+    v1::SavedAction& each = *out.add_ledger();
+    each.set_time_milliseconds(entry.time.count());
+    each.set_kind(std::string(health::name(entry.action.kind)));
+    each.set_target(entry.action.target);
+    each.set_condition(entry.condition);
+    each.set_subject(entry.subject);
+  }
+  for (const health::Episode& episode : state.episodes) {
+    v1::SavedEpisode& each = *out.add_episodes();
+    each.set_condition(episode.condition);
+    each.set_subject(episode.subject);
+    each.set_present(episode.present);
+    each.set_since_milliseconds(episode.since.count());
+    each.set_cleared_milliseconds(episode.cleared.count());
+    each.set_step(episode.step);
+    each.set_tried(episode.tried);
+    each.set_verifying(episode.verifying);
+    each.set_told_exhausted(episode.told_exhausted);
+    each.set_acted_milliseconds(episode.acted.count());
+    each.set_acted_boot(episode.acted_boot);
+  }
+  out.set_paused(state.paused);
+  out.set_paused_until_milliseconds(count(state.paused_until));
+}
+
+}  // namespace
+
+Result<HealthSaved> load_health(const std::string& path) {
+  const Result<std::string> text = read_file(path, kLargest);
+  if (text.has_error() && text.error().code == Code::not_found) return HealthSaved{};
+  if (text.has_error()) return text.error();
+  v1::HealthState in;
+  if (const Result<> parsed = codec::from_json(*text, in); parsed.has_error())
+    return fail(Code::data_loss, path + " is damaged: " + parsed.error().message);
+  HealthSaved out;
+  for (const v1::SavedCondition& each : in.conditions())
+    out.conditions.push_back(from(each));
+  out.decider = from(in);
+  out.kernel_sequence = in.kernel_sequence();
+  return out;
+}
+
+Result<> save_health(const std::string& path, const HealthSaved& saved) {
+  v1::HealthState out;
+  for (const health::ConditionEntry& entry : saved.conditions)
+    fill(entry, *out.add_conditions());
+  fill(saved.decider, out);
+  out.set_kernel_sequence(saved.kernel_sequence);
+  return write_file_durably(path, codec::to_json(out, codec::JsonForm::pretty), 0600);
+}
+
+}  // namespace omnitide::daemon

@@ -1,0 +1,25 @@
+// What of the node's health survives a restart: STATE_DIR/health.json.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "agent/base/error.hpp"
+#include "health/checks/condition_store.hpp"
+#include "health/remediation/decider.hpp"
+
+namespace omnitide::daemon {
+
+struct HealthSaved {
+  std::vector<health::ConditionEntry> conditions;
+  health::DeciderState decider;
+  std::uint64_t kernel_sequence = 0;  // next one to look at, of decider.boot_id
+};
+
+// Nothing saved yet is an empty value. A damaged file is data_loss: the caller begins anew, and must not act before it
+// has told so, since what was done today is not known.
+[[nodiscard]] Result<HealthSaved> load_health(const std::string& path);
+[[nodiscard]] Result<> save_health(const std::string& path, const HealthSaved& saved);
+
+}  // namespace omnitide::daemon

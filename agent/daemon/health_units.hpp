@@ -1,0 +1,50 @@
+// The units of systemd that must run: watched by the signals of D-Bus, asked on a worker.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/io/worker_pool.hpp"
+#include "discovery/collectors/systemd_bus.hpp"
+#include "health/checks/finding.hpp"
+
+namespace omnitide::daemon {
+
+inline constexpr std::string_view kUnitCondition = "SystemdUnitFailed", kUnitFailed = "UnitFailed";
+[[nodiscard]] std::string unit_check(const std::string& unit);  // "unit:nginx.service"
+
+// What a unit's state means. One that somebody stopped is no fault; one that does not exist is, but none to mend.
+[[nodiscard]] health::Finding unit_finding(const discovery::SystemdUnit& unit);
+
+class UnitWatch {
+ public:
+  // `on_findings` is called on the loop with what is so of all units: at the start, and after each change.
+  // `on_problem`: why they are not watched now; empty once they are.
+  UnitWatch(boost::asio::io_context& context, io::WorkerPool& pool, std::vector<std::string> units,
+            std::function<void(std::vector<health::Finding>)> on_findings, std::function<void(std::string)> on_problem);
+
+  [[nodiscard]] boost::asio::awaitable<void> run();
+  void stop();
+  // On a connection of its own; the job is queued when it is done.
+  [[nodiscard]] boost::asio::awaitable<Result<>> restart(const std::string& unit);
+
+ private:
+  [[nodiscard]] boost::asio::awaitable<Result<>> watch();
+
+  boost::asio::io_context& context_;
+  io::WorkerPool& pool_;
+  std::vector<std::string> units_;
+  std::function<void(std::vector<health::Finding>)> on_findings_;
+  std::function<void(std::string)> on_problem_;
+  std::shared_ptr<boost::asio::posix::stream_descriptor> descriptor_;
+  boost::asio::steady_timer again_;
+  bool stopping_ = false;
+};
+
+}  // namespace omnitide::daemon
