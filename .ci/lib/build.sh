@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Configure once, build by ninja. ccache is shared between presets and clones: paths are hashed relative to the source.
+# Configure once, build by ninja.
 
 # The compilers at once: the processors, but at most one for each GiB of memory.
 jobs_count() {
@@ -30,7 +30,7 @@ build() {
   shift
   command -v cmake >/dev/null || fail "cmake is missing"
   command -v ninja >/dev/null || fail "ninja is missing"
-  export CCACHE_BASEDIR="$ROOT" CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE="${CCACHE_MAXSIZE:-5G}"
+  export CCACHE_MAXSIZE="${CCACHE_MAXSIZE:-5G}"
   if [[ -e "$dir/CMakeCache.txt" ]] && ! grep -qxF "CMAKE_HOME_DIRECTORY:INTERNAL=$ROOT" "$dir/CMakeCache.txt"; then
     note "$dir was made for another folder: made anew"
     rm -rf -- "$dir"

@@ -56,10 +56,10 @@ command_fuzz() {
     esac
   done
   need_packages "${BUILD_PACKAGES[@]}" "${FUZZ_PACKAGES[@]}"
-  build fuzz fuzz
+  build asan fuzz
   [[ ${#names[@]} -gt 0 ]] || mapfile -t names < <(cd tests/fuzz && printf '%s\n' *_fuzz.cpp | sed 's/_fuzz\.cpp$//')
   for name in "${names[@]}"; do
-    program="build/fuzz/bin/${name}_fuzz"
+    program="build/asan/bin/${name}_fuzz"
     found="$STATE/fuzz/$name"
     [[ -x "$program" ]] || fail "no fuzzer $name in tests/fuzz"
     mkdir -p "$found"

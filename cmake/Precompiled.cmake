@@ -1,0 +1,37 @@
+# Headers of Debian's packages that most files include, parsed once a build instead of once a file: omnitide_precompiled(TARGET KIND)
+# with a KIND of cmake/precompiled. They hold no header of the project, so that a room still sees only what it USES.
+option(OMNITIDE_PRECOMPILED "parse common headers once" ON)
+
+# Tests' own files are compiled without optimisation: their time goes into compiling them, not into running them.
+set(OMNITIDE_TEST_OPTIONS)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  set(OMNITIDE_TEST_OPTIONS -O0 -U_FORTIFY_SOURCE)
+endif()
+
+function(omnitide_precompiled target kind)
+  if(NOT OMNITIDE_PRECOMPILED)
+    return()
+  endif()
+  set(owner "precompiled_${kind}")
+  if(NOT TARGET ${owner})
+    set(empty "${CMAKE_BINARY_DIR}/generated/${owner}.cpp")
+    if(NOT EXISTS "${empty}")
+      file(WRITE "${empty}" "")
+    endif()
+    add_library(${owner} OBJECT "${empty}")
+    target_link_libraries(${owner} PRIVATE omnitide::boost fmt::fmt-header-only)
+    if(kind MATCHES "asio")
+      target_link_libraries(${owner} PRIVATE omnitide::asio)
+    endif()
+    if(kind MATCHES "tests")
+      target_link_libraries(${owner} PRIVATE Catch2::Catch2)
+      set_target_properties(${owner} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+      target_compile_options(${owner} PRIVATE -fPIE ${OMNITIDE_TEST_OPTIONS}) # as in the programs that use it
+    endif()
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+      target_compile_options(${owner} PRIVATE "SHELL:-Xclang -fno-pch-timestamp") # a cached one serves other clones too
+    endif()
+    target_precompile_headers(${owner} PRIVATE "${CMAKE_SOURCE_DIR}/cmake/precompiled/${kind}.hpp")
+  endif()
+  target_precompile_headers(${target} REUSE_FROM ${owner})
+endfunction()

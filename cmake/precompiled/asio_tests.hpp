@@ -1,0 +1,5 @@
+// What tests of files on the loop include.
+#pragma once
+
+#include "asio.hpp"
+#include "tests.hpp"

@@ -1,0 +1,20 @@
+// What most files include of the language's library and of fmt, parsed once (cmake/Precompiled.cmake).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <boost/system/result.hpp>
+#include <fmt/format.h>
