@@ -1,8 +1,6 @@
 // The base and what files on the loop include of Boost.Asio.
 #pragma once
 
-#include "base.hpp"
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -13,3 +11,5 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include "base.hpp"

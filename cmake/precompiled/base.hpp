@@ -1,8 +1,11 @@
 // What most files include of the language's library and of fmt, parsed once (cmake/Precompiled.cmake).
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <boost/system/result.hpp>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -15,6 +18,3 @@
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include <boost/system/result.hpp>
-#include <fmt/format.h>
