@@ -33,18 +33,15 @@ static __always_inline __u64 answer_of(const struct policy_address *remote, __u6
  * A global function over scalars, which the verifier walks once, on its own. */
 __noinline __u64 policy_judge_opening(__u64 front, __u64 back, __u64 ground, __u32 what, __u32 identity) {
   const __u32 sequence = publication_sequence();
-  const struct recent asked = {.remote = {front, back}, .ground = ground, .what = what, .sequence = sequence};
-  const struct policy_address *remote = (const struct policy_address *)(const void *)asked.remote;
-  if (identity) return answer_of(remote, ground, what, identity);
   const __u32 index = (__u32)(((front ^ back ^ (__u64)what << 8 ^ ground >> 32) * 0x9fb21c651e98df25ULL) >> (64 - RECENT_BITS));
-  struct recent *recent = bpf_map_lookup_elem(&recents, &index);
-  if (!recent) return answer_of(remote, ground, what, 0); /* cannot be */
-  const __u64 other = (recent->remote[0] ^ front) | (recent->remote[1] ^ back) | (recent->ground ^ ground) |
-                      (recent->what ^ what) | (recent->sequence ^ sequence);
-  if (!other && recent->answer) return recent->answer;
-  const __u64 answer = answer_of(remote, ground, what, 0);
-  if (sequence & 1 || sequence != publication_sequence()) return answer;
-  *recent = asked;
-  recent->answer = answer;
-  return answer;
+  struct recent *recent = identity ? 0 : bpf_map_lookup_elem(&recents, &index);
+  if (recent) {
+    const __u64 other = (recent->remote[0] ^ front) | (recent->remote[1] ^ back) | (recent->ground ^ ground) |
+                        (recent->what ^ what) | (recent->sequence ^ sequence);
+    if (!other && recent->answer) return recent->answer;
+  }
+  struct recent found = {.remote = {front, back}, .ground = ground, .what = what, .sequence = sequence};
+  found.answer = answer_of((const struct policy_address *)(const void *)found.remote, ground, what, identity);
+  if (recent && !(sequence & 1) && sequence == publication_sequence()) *recent = found;
+  return found.answer;
 }
