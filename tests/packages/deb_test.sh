@@ -56,7 +56,7 @@ check "$suite: it installs" install /root/new.deb
 check "the agent runs and has said that it is ready" within 5 active
 check "its commands find it" within 5 ready
 check "it is no root" [ "$(inside ps -o user= -p "$(property MainPID)")" = omnitide ]
-check "it holds three capabilities" [ "$(inside grep CapEff "/proc/$(property MainPID)/status" | cut -f2)" = 000000c000001000 ]
+check "it holds four capabilities" [ "$(inside grep CapEff "/proc/$(property MainPID)/status" | cut -f2)" = 000000c400001000 ]
 check "its eBPF collectors run in the sandbox" within 10 eval "inside omnitide-agent status | grep -E '^ebpf-metrics +on +[0-9]+ collectors\$'"
 check "a collector that sets no clock reads it" collector_succeeds timex
 score="$(inside systemd-analyze security --no-pager "$unit" | sed -nE 's/.*exposure level.*: ([0-9.]+) .*/\1/p')"
@@ -71,6 +71,29 @@ inside kill -STOP "$before"
 other_runs() { active && [ "$(property MainPID)" != "$before" ]; }
 check "an agent whose loop is stopped is started anew by the watchdog" within 15 other_runs
 inside sh -c "rm -r /run/systemd/system/$unit.d; systemctl daemon-reload"
+
+# The kernel's log in the sandbox (nspawn has a pipe in its place), and a unit that fails: seen at once, restarted by an agent that
+# polkit lets restart this unit and no other, and seen to run.
+inside sh -c 'umount /dev/kmsg 2>/dev/null; rm -f /dev/kmsg; mknod -m 0640 /dev/kmsg c 1 11'
+printf '[Service]\nExecStart=/bin/sleep 1000\n' | tee "$root/etc/systemd/system/weak.service" >"$root/etc/systemd/system/other.service"
+printf 'health: {units: [weak.service, other.service]}\n' >"$root/etc/omnitide/agent.d/40-health.yaml"
+mkdir -p "$root/etc/polkit-1/rules.d"
+sed -n '/^    polkit.addRule/,/^    });/s/^    //p' docs/health.md | sed 's/nginx.service/weak.service/' >"$root/etc/polkit-1/rules.d/50-omnitide-agent.rules"
+inside sh -c 'chgrp omnitide /etc/omnitide/agent.d/*; chmod 0644 /etc/polkit-1/rules.d/*; systemctl daemon-reload; systemctl start weak other; systemctl try-restart polkit'
+inside systemctl restart "$unit"
+check "the agent runs with units to watch" within 10 ready
+reads_log() { inside omnitide-agent health -o json | grep -zqE '"kernel_log": ?\{[^}]*"reading": ?true'; }
+check "it reads the kernel's log" within 10 reads_log
+told() { inside omnitide-agent health history -o json | tr -d ' \n' | grep -E "$1" >/dev/null; }
+unit_runs() { inside systemctl is-active -q "$1"; }
+inside systemctl kill -s KILL weak.service
+check "a unit that fails is seen within a second" within 1 told '"subject":"SystemdUnitFailed","outcome":"true"'
+check "it is restarted" within 60 unit_runs weak.service
+check "that it helped is seen" within 90 told '"outcome":"helped"'
+inside systemctl kill -s KILL other.service
+check "a restart that polkit refuses is told" within 200 told 'restart-unitother.service.*([Aa]uthentication|denied|refused)'
+check "and does nothing" eval "! unit_runs other.service"
+inside sh -c "rm /etc/omnitide/agent.d/40-health.yaml; systemctl reset-failed; systemctl stop weak; rm /etc/systemd/system/weak.service /etc/systemd/system/other.service /etc/polkit-1/rules.d/50-omnitide-agent.rules; systemctl daemon-reload; systemctl restart $unit"
 
 # Network policy goes on holding while the agent is changed below it.
 inside ip link add pod0 type veth peer name pod1

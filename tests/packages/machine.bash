@@ -11,7 +11,7 @@ machine_root() {
     [[ $suite == bookworm ]] || ssl=libssl3t64
     rm -rf -- "$made"
     debootstrap --variant=minbase \
-      --include="systemd,systemd-sysv,dbus,procps,iproute2,kmod,init-system-helpers,libcrypt1,libsystemd0,curl,$ssl" "$suite" "$made" \
+      --include="systemd,systemd-sysv,dbus,procps,iproute2,kmod,init-system-helpers,libcrypt1,libsystemd0,polkitd,curl,$ssl" "$suite" "$made" \
       >"$scratch/debootstrap.log" 2>&1 || {
       tail -n 3 "$scratch/debootstrap.log" >&2
       return 1
