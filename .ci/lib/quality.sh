@@ -41,9 +41,20 @@ command_fmt() {
   project_files '*.cpp' '*.hpp' | xargs -0 clang-format-14 -i
 }
 
+# fuzz_one NAME SECONDS: leaves fuzz-NAME.log, and fuzz-NAME.good when nothing was found.
+fuzz_one() {
+  local found="$STATE/fuzz/$1" log="$STATE/log/fuzz-$1"
+  mkdir -p "$found"
+  rm -f "$log.good"
+  if "build/asan/bin/${1}_fuzz" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
+    -artifact_prefix="$found/fault-" "$found" "tests/fuzz/corpus/$1" >"$log.log" 2>&1; then
+    touch "$log.good"
+  fi
+}
+
 # Each fuzzer starts from its seeds in tests/fuzz/corpus; what it finds is kept in .omnitide/fuzz/NAME.
 command_fuzz() {
-  local seconds=60 names=() program name found passed=0 failed=0
+  local seconds=60 names=() name passed=0 failed=0
   while [[ $# -gt 0 ]]; do
     case "$1" in
       --seconds)
@@ -59,17 +70,21 @@ command_fuzz() {
   build asan fuzz
   [[ ${#names[@]} -gt 0 ]] || mapfile -t names < <(cd tests/fuzz && printf '%s\n' *_fuzz.cpp | sed 's/_fuzz\.cpp$//')
   for name in "${names[@]}"; do
-    program="build/asan/bin/${name}_fuzz"
-    found="$STATE/fuzz/$name"
-    [[ -x "$program" ]] || fail "no fuzzer $name in tests/fuzz"
-    mkdir -p "$found"
-    step "Fuzz $name for $seconds s"
-    if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1 \
-      -artifact_prefix="$found/fault-" "$found" "tests/fuzz/corpus/$name" >"$STATE/log/fuzz-$name.log" 2>&1; then
+    [[ -x "build/asan/bin/${name}_fuzz" ]] || fail "no fuzzer $name in tests/fuzz"
+  done
+  step "Fuzz ${names[*]}, $seconds s each"
+  for name in "${names[@]}"; do
+    while (($(jobs -rp | wc -l) >= $(jobs_count))); do wait -n || true; done
+    fuzz_one "$name" "$seconds" &
+  done
+  wait
+  for name in "${names[@]}"; do
+    if [[ -e "$STATE/log/fuzz-$name.good" ]]; then
       passed=$((passed + 1))
-      sed -n 's/^stat::number_of_executed_units: */  runs: /p' "$STATE/log/fuzz-$name.log"
+      sed -n "s/^stat::number_of_executed_units: */ok      $name, runs: /p" "$STATE/log/fuzz-$name.log"
     else
       failed=$((failed + 1))
+      note "FAILED  $name"
       tail -n 40 "$STATE/log/fuzz-$name.log"
       note "  the input is kept in .omnitide/fuzz/$name"
     fi
