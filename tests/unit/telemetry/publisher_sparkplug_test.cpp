@@ -4,6 +4,7 @@
 #include <iterator>
 #include <set>
 
+#include "agent/telemetry/sparkplug_payload.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/peer.hpp"
 #include "tests/harness/publisher_node.hpp"
