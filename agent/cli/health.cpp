@@ -97,7 +97,11 @@ void add_health(Command& root, Session& session) {
   Command history = group.add("history", "Changes of conditions, events and remedies, the last 200");
   session.add_location(history);
   session.add_format(history);
-  history.action([&session] { return show_history(session); });
+  history
+      .example(
+          "omnitide-agent health history\nomnitide-agent health history -o json | jq '.items[] | select(.kind == "
+          "\"remedy\")'")
+      .action([&session] { return show_history(session); });
 
   const auto name = std::make_shared<std::string>();
   Command explained = group.add("explain", "What was seen, what was tried, what is next and when, and what you can do");
@@ -115,7 +119,7 @@ void add_health(Command& root, Session& session) {
 
   Command resumed = group.add("resume", "Mend again; what was given up is tried once more, within the budgets");
   session.add_location(resumed);
-  resumed.action([&session] { return resume(session); });
+  resumed.example("omnitide-agent health resume").action([&session] { return resume(session); });
 
   const auto check = std::make_shared<std::string>();
   Command run = group.add("run", "Make a check now, or all of them");
