@@ -37,7 +37,7 @@ const model::MetricDescriptor* LearnedFamilies::learn(std::string_view field, Te
     family->help = std::move(texts.help);
     family->descriptor = {family->name, unit_of(family->name), family->help, texts.type, {}};
   }
-  const Field& kept = fields_.emplace_back(std::string(field), std::move(family));
+  const Field& kept = fields_.emplace_back(Field{std::string(field), std::move(family)});
   cursor_ = fields_.size();
   index_.emplace(kept.text, fields_.size() - 1);
   return kept.family ? &kept.family->descriptor : nullptr;
