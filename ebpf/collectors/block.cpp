@@ -74,7 +74,7 @@ Result<Collect> open_block(const Setup& setup) {
   if (Result<> done = put_on_board(*object, setup, "ebpf.block", {"block_complete"}, false, true); done.has_error())
     return done.error();
   if (Result<> done = object->attach(); done.has_error()) return done.error();
-  auto state = std::make_shared<State>(std::move(*object), Rows(*values, setup.cpus, BLOCK_ROWS, merged));
+  auto state = std::make_shared<State>(State{std::move(*object), Rows(*values, setup.cpus, BLOCK_ROWS, merged)});
   return Collect([state](model::SampleBatch& batch) {
     return state->rows.read([&batch](const block_key& key, const block_row& row) { add(batch, key, row); });
   });

@@ -114,7 +114,7 @@ Result<Collect> open_dns(const Setup& setup) {
       done.has_error())
     return done.error();
   auto values = SlotValues<dns_cgroup>::open(setup.slots, *rows, events_of);
-  auto state = std::make_shared<State>(std::move(*object), *pending, setup.slots, std::move(values), *rows);
+  auto state = std::make_shared<State>(State{std::move(*object), *pending, setup.slots, std::move(values), *rows});
   for (const char* program : {"dns_send", "dns_receive"}) {
     Result<> done = state->object.attach_to_cgroup(program, setup.cgroup_root);
     if (done.has_error()) return done.error();

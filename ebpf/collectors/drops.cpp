@@ -70,8 +70,8 @@ Result<Collect> open_drops(const Setup& setup) {
     return done.error();
   if (Result<> done = object->attach(); done.has_error()) return done.error();
   DropReasons reasons(setup.types.enumeration("skb_drop_reason"), setup.types.enumeration("skb_drop_reason_subsys"));
-  auto state =
-      std::make_shared<State>(std::move(*object), Rows(*values, setup.cpus, DROPS_ROWS, merged), std::move(reasons));
+  auto state = std::make_shared<State>(
+      State{std::move(*object), Rows(*values, setup.cpus, DROPS_ROWS, merged), std::move(reasons)});
   return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });
 }
 

@@ -79,7 +79,7 @@ Result<Collect> open_irq(const Setup& setup) {
   if (Result<> done = put_on_board(*object, setup, "ebpf.irq", programs, false, true); done.has_error())
     return done.error();
   if (Result<> done = object->attach(); done.has_error()) return done.error();
-  auto state = std::make_shared<State>(std::move(*object), *cpus, Rows(*values, setup.cpus, IRQ_ROWS, merged));
+  auto state = std::make_shared<State>(State{std::move(*object), *cpus, Rows(*values, setup.cpus, IRQ_ROWS, merged)});
   return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });
 }
 

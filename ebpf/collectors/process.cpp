@@ -85,8 +85,8 @@ Result<Collect> open_process(const Setup& setup) {
   const std::vector<std::string_view> programs{"process_fork", "process_exec", "process_exit", "process_fault"};
   if (Result<> done = put_on_board(*object, setup, "ebpf.process", programs, true, false); done.has_error())
     return done.error();
-  auto state =
-      std::make_shared<State>(std::move(*object), SlotValues<process_cgroup>::open(setup.slots, *rows, events_of));
+  auto state = std::make_shared<State>(
+      State{std::move(*object), SlotValues<process_cgroup>::open(setup.slots, *rows, events_of)});
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
   if (Result<> done = state->object.attach_to_major_faults("process_fault"); done.has_error()) return done.error();
   return Collect([state](model::SampleBatch& batch) -> Result<> {

@@ -62,7 +62,8 @@ Result<Collect> open_runq(const Setup& setup) {
   if (rows.has_error()) return rows.error();
   if (Result<> done = put_on_board(*object, setup, "ebpf.runq", {"runq_switch"}, true, false); done.has_error())
     return done.error();
-  auto state = std::make_shared<State>(std::move(*object), SlotValues<runq_cgroup>::open(setup.slots, *rows, waits_of));
+  auto state =
+      std::make_shared<State>(State{std::move(*object), SlotValues<runq_cgroup>::open(setup.slots, *rows, waits_of)});
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
   return Collect([state](model::SampleBatch& batch) -> Result<> {
     state->values->read([&batch](const CgroupLabels& cgroup, const runq_cgroup& row) { add(batch, cgroup, row); });

@@ -150,7 +150,8 @@ Result<Collect> open_tcp(const Setup& setup) {
                                                "tcp_end",        "tcp_look",           "tcp_find"};
   if (Result<> done = put_on_board(*object, setup, "ebpf.tcp", programs, true, true); done.has_error())
     return done.error();
-  auto state = std::make_shared<State>(std::move(*object), SlotValues<tcp_cgroup>::open(setup.slots, *rows, events_of));
+  auto state =
+      std::make_shared<State>(State{std::move(*object), SlotValues<tcp_cgroup>::open(setup.slots, *rows, events_of)});
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
   if (Result<> done = live ? look_from_now_on(*state) : Result<>(); done.has_error()) return done.error();
   return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });
