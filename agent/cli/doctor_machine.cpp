@@ -175,7 +175,7 @@ Check policy_engines(const Root& root) {
       note_engines(*text, printable(path, 120), found);
   }
   std::ranges::sort(found);
-  found.erase(std::ranges::unique(found).begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   if (found.empty()) return {"policy engines", Outcome::ok, "no other network policy engine is on this node", ""};
   if (found.size() > 6) found.resize(6);
   return {"policy engines", Outcome::warning, join(found, ", "),
