@@ -22,7 +22,7 @@ printf 'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: 
   >"$scratch/agent/policy/web.yaml"
 
 printf 'listener %s 127.0.0.1\nallow_anonymous true\nuser root\n' "$port" >"$scratch/mosquitto.conf"
-run_in node mosquitto -c "$scratch/mosquitto.conf" >"$scratch/mosquitto.log" 2>&1 &
+nsenter --net=/run/netns/node mosquitto -c "$scratch/mosquitto.conf" >"$scratch/mosquitto.log" 2>&1 &
 POLICY_PIDS+=("$!")
 start_policy_agent node agent
 printf 'telemetry: {brokers: ["mqtt://127.0.0.1:%s"], group: plant, node: here, plain.format: json, backoff_base: 100ms, backoff_cap: 1s}\n' \
@@ -38,7 +38,7 @@ within() { # SECONDS COMMAND...
   done
 }
 within 20 online || { tail -n 5 "$scratch/agent/log" >&2 && die "the agent does not reach the broker"; }
-run_in node timeout 60 mosquitto_sub -h 127.0.0.1 -p "$port" -t 'omnitide/v1/plant/here/flows' >"$scratch/flows" 2>"$scratch/sub.log" &
+nsenter --net=/run/netns/node timeout 60 mosquitto_sub -h 127.0.0.1 -p "$port" -t 'omnitide/v1/plant/here/flows' >"$scratch/flows" 2>"$scratch/sub.log" &
 POLICY_PIDS+=("$!")
 
 attempt() { run_in client timeout 1 bash -c "exec 3<>/dev/tcp/10.1.0.3/$1" 2>/dev/null || true; }
