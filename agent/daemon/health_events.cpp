@@ -106,12 +106,16 @@ void HealthPart::told_units(std::vector<health::Finding> findings) {
   decide();
 }
 
-health::World HealthPart::world() const {
+bool HealthPart::locked() const {
   struct stat ignored {};
+  return ::lstat(config_.remediation.lock_file.c_str(), &ignored) == 0;
+}
+
+health::World HealthPart::world() const {
   return {.boot_time = boot_time(),
           .wall = wall_now(),
           .boot_id = place_.boot_id,
-          .locked = ::lstat(config_.remediation.lock_file.c_str(), &ignored) == 0,
+          .locked = locked(),
           .round = round_,
           .faults = health_faults(decider_->ladders(), store_)};
 }

@@ -82,6 +82,7 @@ class HealthPart {
   void told_units(std::vector<health::Finding> findings);
   void record(const std::string& kind, const std::string& subject, const std::string& outcome,
               const std::string& reason, const std::string& message, const health::Evidence& evidence = {});
+  [[nodiscard]] bool locked() const;  // the lock file exists
   [[nodiscard]] health::World world() const;
   void decide();
   [[nodiscard]] boost::asio::awaitable<void> decide_soon();

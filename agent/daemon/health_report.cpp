@@ -70,8 +70,7 @@ void HealthPart::add_samples(model::SampleBatch& out) const {
   for (const model::Condition& condition : store_.conditions())
     out.add(kFamilies[0], condition.status == model::ConditionStatus::true_ ? 1 : 0, {condition.type});
   out.add(kFamilies[1], static_cast<double>(acted_));
-  const health::World now = world();
-  out.add(kFamilies[2], decider_->paused(now.wall) || now.locked ? 1 : 0);
+  out.add(kFamilies[2], decider_->paused(wall_now()) || locked() ? 1 : 0);
   if (!kernel_log_) return;
   const HealthKernelLog::Status& log = kernel_log_->status();
   out.add(kFamilies[3], static_cast<double>(log.lines));

@@ -27,15 +27,6 @@ ConditionStatus status_of(Verdict verdict) {
 
 }  // namespace
 
-std::string evidence_text(const Evidence& evidence) {
-  std::string out;
-  for (const auto& [name, value] : evidence) {
-    if (!out.empty()) out += ' ';
-    out.append(name).append("=").append(value);
-  }
-  return out;
-}
-
 std::optional<ConditionChange> ConditionStore::apply(Finding finding, Hysteresis hysteresis, WallTime now) {
   auto entry = std::ranges::find_if(
       entries_, [&finding](const ConditionEntry& each) { return is(each, finding.condition, finding.check); });

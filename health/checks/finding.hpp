@@ -22,7 +22,4 @@ struct Finding {
   Evidence evidence;
 };
 
-// "mountpoint=/var available=2.1 %"
-[[nodiscard]] std::string evidence_text(const Evidence& evidence);
-
 }  // namespace omnitide::health
