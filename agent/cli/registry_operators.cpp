@@ -14,7 +14,7 @@ namespace v1 = node::v1;
 
 namespace {
 
-struct CreateOptions {
+struct OperatorOptions {
   std::string name, folder;
   std::uint32_t days = 365;
 };
@@ -43,7 +43,7 @@ int list_operators(const RegistrySession& registry, RegistryClient& client) {
 }
 
 // The key is made here and never leaves this machine; the registry sees a signing request.
-Result<v1::Operator> create_operator(RegistryClient& client, const CreateOptions& options) {
+Result<v1::Operator> create_operator(RegistryClient& client, const OperatorOptions& options) {
   const std::string key_file = options.folder + "/operator.key";
   if (::access(key_file.c_str(), F_OK) == 0) {
     return fail(Code::already_exists, key_file + " is there already").with_hint("choose another folder: --to DIR");
@@ -83,7 +83,7 @@ void add_registry_operators(Command& group, const std::shared_ptr<RegistrySessio
   registry->add(operators, "list", "All operator certificates", "table|json|yaml", list)
       .example("omnitide-agent registry operators list");
 
-  const auto options = std::make_shared<CreateOptions>();
+  const auto options = std::make_shared<OperatorOptions>();
   registry
       ->add(operators, "create", "Make a key and a certificate for another operator", "table|json|yaml",
             [registry, options](RegistryClient& client) {

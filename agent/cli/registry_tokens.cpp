@@ -16,7 +16,7 @@ namespace v1 = node::v1;
 
 namespace {
 
-struct CreateOptions {
+struct TokenOptions {
   std::string approve = "auto", comment, file;
   std::uint32_t uses = 1;
   std::chrono::milliseconds lifetime = std::chrono::hours(24);
@@ -54,7 +54,7 @@ int list_tokens(const RegistrySession& registry, RegistryClient& client) {
   return registry.show(all, [&] { return tokens_text(all, registry.session().console()); });
 }
 
-int create_token(const RegistrySession& registry, RegistryClient& client, const CreateOptions& options) {
+int create_token(const RegistrySession& registry, RegistryClient& client, const TokenOptions& options) {
   v1::CreateTokenRequest request;
   request.set_approve(options.approve == "manual" ? v1::APPROVAL_MODE_MANUAL : v1::APPROVAL_MODE_AUTO);
   request.set_uses(options.uses);
@@ -89,7 +89,7 @@ void add_registry_tokens(Command& group, const std::shared_ptr<RegistrySession>&
   registry->add(tokens, "list", "All tokens; their secrets are not kept", "table|json|yaml", list)
       .example("omnitide-agent registry tokens list -o json");
 
-  const auto options = std::make_shared<CreateOptions>();
+  const auto options = std::make_shared<TokenOptions>();
   registry
       ->add(tokens, "create", "Make a token; it is printed once, and kept nowhere", "table|json|yaml",
             [registry, options](RegistryClient& client) { return create_token(*registry, client, *options); })

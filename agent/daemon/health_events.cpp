@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <ctime>
 #include <utility>
 
@@ -13,6 +11,7 @@
 #include "agent/daemon/health_remedy.hpp"
 #include "agent/daemon/reboot.hpp"
 #include "agent/daemon/report.hpp"
+#include "agent/daemon/tuple.hpp"
 #include "omnitide/node/v1/health.pb.h"
 
 namespace omnitide::daemon {
@@ -25,8 +24,6 @@ using health::Verdict;
 using log::Part;
 
 namespace {
-
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 std::chrono::milliseconds boot_time() {
   timespec now{};

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cstdio>
 #include <exception>
 #include <set>
@@ -14,6 +12,7 @@
 #include "agent/base/text.hpp"
 #include "agent/daemon/health_remedy.hpp"
 #include "agent/daemon/self.hpp"
+#include "agent/daemon/tuple.hpp"
 #include "discovery/collectors/catalogue.hpp"
 #include "health/checks/probes.hpp"
 
@@ -27,7 +26,6 @@ using model::PartState;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kLogQuiet = 1h;     // after which a condition of the log is taken for gone
 constexpr std::chrono::milliseconds kConfirmed = 1min;  // after which a check of the state knows better than the log
 

@@ -10,7 +10,7 @@
 
 namespace omnitide::daemon {
 
-namespace v1 = agent::v1;
+namespace stored = agent::v1;
 using std::chrono::milliseconds;
 
 namespace {
@@ -20,25 +20,25 @@ constexpr std::size_t kLargest = std::size_t{4} << 20U;
 WallTime wall(std::int64_t count) { return WallTime{milliseconds(count)}; }
 std::int64_t count(WallTime time) { return time.time_since_epoch().count(); }
 
-health::ConditionEntry from(const v1::SavedCondition& in) {
+health::ConditionEntry from(const stored::SavedCondition& in) {
   health::ConditionEntry out;
   out.settled = {in.condition(), in.check(),   static_cast<health::Verdict>(std::min(in.verdict(), 2U)),
                  in.reason(),    in.message(), {}};
-  for (const v1::SavedEvidence& each : in.evidence())
+  for (const stored::SavedEvidence& each : in.evidence())
     out.settled.evidence.emplace_back(each.name(), each.value());
   out.since = wall(in.since_milliseconds());
   out.seen = wall(in.seen_milliseconds());
   return out;
 }
 
-void fill(const health::ConditionEntry& entry, v1::SavedCondition& out) {
+void fill(const health::ConditionEntry& entry, stored::SavedCondition& out) {
   out.set_condition(entry.settled.condition);
   out.set_check(entry.settled.check);
   out.set_verdict(static_cast<std::uint32_t>(entry.settled.verdict));
   out.set_reason(entry.settled.reason);
   out.set_message(valid_utf8(entry.settled.message));
   for (const auto& [name, value] : entry.settled.evidence) {
-    v1::SavedEvidence& each = *out.add_evidence();
+    stored::SavedEvidence& each = *out.add_evidence();
     each.set_name(name);
     each.set_value(valid_utf8(value));
   }
@@ -46,19 +46,19 @@ void fill(const health::ConditionEntry& entry, v1::SavedCondition& out) {
   out.set_seen_milliseconds(count(entry.seen));
 }
 
-health::DeciderState from(const v1::HealthState& in) {
+health::DeciderState from(const stored::HealthState& in) {
   health::DeciderState out;
   out.running = milliseconds(in.running_milliseconds());
   out.boot_time = milliseconds(in.boot_milliseconds());
   out.boot_id = in.boot_id();
-  for (const v1::SavedAction& each : in.ledger()) {
+  for (const stored::SavedAction& each : in.ledger()) {
     const bool reboot = each.kind() == health::name(health::ActionKind::reboot);
     out.ledger.push_back({milliseconds(each.time_milliseconds()),
                           {reboot ? health::ActionKind::reboot : health::ActionKind::restart_unit, each.target()},
                           each.condition(),
                           each.subject()});
   }
-  for (const v1::SavedEpisode& each : in.episodes()) {
+  for (const stored::SavedEpisode& each : in.episodes()) {
     health::Episode episode;
     episode.condition = each.condition();
     episode.subject = each.subject();
@@ -78,12 +78,12 @@ health::DeciderState from(const v1::HealthState& in) {
   return out;
 }
 
-void fill(const health::DeciderState& state, v1::HealthState& out) {
+void fill(const health::DeciderState& state, stored::HealthState& out) {
   out.set_running_milliseconds(state.running.count());
   out.set_boot_milliseconds(state.boot_time.count());
   out.set_boot_id(state.boot_id);
   for (const health::LedgerEntry& entry : state.ledger) {
-    v1::SavedAction& each = *out.add_ledger();
+    stored::SavedAction& each = *out.add_ledger();
     each.set_time_milliseconds(entry.time.count());
     each.set_kind(std::string(health::name(entry.action.kind)));
     each.set_target(entry.action.target);
@@ -91,7 +91,7 @@ void fill(const health::DeciderState& state, v1::HealthState& out) {
     each.set_subject(entry.subject);
   }
   for (const health::Episode& episode : state.episodes) {
-    v1::SavedEpisode& each = *out.add_episodes();
+    stored::SavedEpisode& each = *out.add_episodes();
     each.set_condition(episode.condition);
     each.set_subject(episode.subject);
     each.set_present(episode.present);
@@ -114,11 +114,11 @@ Result<HealthSaved> load_health(const std::string& path) {
   const Result<std::string> text = read_file(path, kLargest);
   if (text.has_error() && text.error().code == Code::not_found) return HealthSaved{};
   if (text.has_error()) return text.error();
-  v1::HealthState in;
+  stored::HealthState in;
   if (const Result<> parsed = codec::from_json(*text, in); parsed.has_error())
     return fail(Code::data_loss, path + " is damaged: " + parsed.error().message);
   HealthSaved out;
-  for (const v1::SavedCondition& each : in.conditions())
+  for (const stored::SavedCondition& each : in.conditions())
     out.conditions.push_back(from(each));
   out.decider = from(in);
   out.kernel_sequence = in.kernel_sequence();
@@ -126,7 +126,7 @@ Result<HealthSaved> load_health(const std::string& path) {
 }
 
 Result<> save_health(const std::string& path, const HealthSaved& saved) {
-  v1::HealthState out;
+  stored::HealthState out;
   for (const health::ConditionEntry& entry : saved.conditions)
     fill(entry, *out.add_conditions());
   fill(saved.decider, out);

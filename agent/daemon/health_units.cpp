@@ -3,11 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
 
 #include "agent/base/fd.hpp"
+#include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
 
@@ -18,7 +17,6 @@ using discovery::SystemdUnit;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kPatience = 10s;    // for systemd's answers
 constexpr std::chrono::milliseconds kAnotherTry = 15s;  // when the bus is not there
 

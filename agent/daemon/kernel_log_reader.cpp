@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cerrno>
+
+#include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
 
@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kLongestRecord = 8192;  // PRINTK_MESSAGE_MAX and CONSOLE_EXT_LOG_MAX of the kernel
 constexpr std::size_t kAtOnce = 64;           // records until others on the loop have their turn
 

@@ -5,15 +5,14 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <cstddef>
 #include <cstring>
 #include <exception>
 
 #include "agent/base/log.hpp"
+#include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
 
@@ -22,7 +21,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kFlowsKept = 2048, kFlowsATime = 512;
 constexpr auto kLongestTurn = 120s;
 constexpr auto kFlowPause = 20ms;  // events gather meanwhile

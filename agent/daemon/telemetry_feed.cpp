@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <iterator>
 #include <mutex>
@@ -14,6 +12,7 @@
 
 #include "agent/base/version.hpp"
 #include "agent/daemon/part_conditions.hpp"
+#include "agent/daemon/tuple.hpp"
 #include "agent/telemetry/node_metrics.hpp"
 
 namespace omnitide::daemon {
@@ -24,7 +23,6 @@ using telemetry::Stream;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kConditionsPause = 1s;  // changes gather meanwhile
 constexpr std::chrono::milliseconds kFlowsEvery = 1s;
 constexpr std::chrono::milliseconds kSettleStep = 50ms, kSettleLongest = 5s;

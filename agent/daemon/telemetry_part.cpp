@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <utility>
 
 #include "agent/base/log.hpp"
+#include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
 
@@ -20,7 +19,6 @@ using model::PartState;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kStopPatience = 2s;
 constexpr std::chrono::milliseconds kAnotherTry = 30s;  // when a file or the spool could not be opened
 constexpr std::chrono::milliseconds kRatesEvery = 10s;

@@ -3,14 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <memory>
 #include <utility>
 
 #include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
 #include "agent/daemon/report.hpp"
+#include "agent/daemon/tuple.hpp"
 #include "agent/telemetry/sparkplug_control.hpp"
 #include "agent/telemetry/sparkplug_payload.hpp"
 #include "omnitide/node/v1/telemetry.pb.h"
@@ -24,7 +23,6 @@ using telemetry::PayloadView;
 
 namespace {
 
-constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::seconds kWantedFor{30};
 constexpr std::size_t kMostKept = 2000, kMostBytes = std::size_t{1} << 20U, kMostAtOnce = 500;
 constexpr std::size_t kMostMetrics = 20'000, kLongestText = 4096;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kHead = "omnitide desired state 1 ";
 constexpr std::size_t kMostFile = kMostDesired + (1U << 20U);
-constexpr mode_t kSecret = 0600;
+constexpr mode_t kOwnerOnly = 0600;
 
 Error damaged(const std::string& path) { return fail(Code::data_loss, fmt::format("{} is damaged", path)); }
 
@@ -58,7 +58,7 @@ Result<> DesiredFile::store(const DesiredState& state) const {
     row.set_text(document.text);
   }
   const std::string bytes = stored.SerializeAsString();
-  return write_file_durably(path_, fmt::format("{}{}\n{}", kHead, hex_encode(io::sha256(bytes)), bytes), kSecret);
+  return write_file_durably(path_, fmt::format("{}{}\n{}", kHead, hex_encode(io::sha256(bytes)), bytes), kOwnerOnly);
 }
 
 }  // namespace omnitide::registration

@@ -28,7 +28,7 @@ DocumentRef served(PolicyRecord record) {
   return out;
 }
 
-Labels labels_of(const NodeRecord& node) {
+Labels own_labels(const NodeRecord& node) {
   return effective_labels(node.agent_labels, node.token_labels, node.registry_labels);
 }
 
@@ -104,7 +104,7 @@ SetRef DesiredStates::of(const NodeRecord& node) const {
 }
 
 SetRef DesiredStates::make(const NodeRecord& node) const {
-  const Labels labels = labels_of(node);
+  const Labels labels = own_labels(node);
   auto out = std::make_shared<DesiredSet>();
   std::string digests;
   for (const auto& [name, document] : documents_) {
@@ -128,7 +128,7 @@ std::size_t DesiredStates::bytes_with(const NodeRecord& node, const PolicyRecord
   for (const DocumentRef& document : present->documents) {
     if (document->record.name == policy.name) out -= weight(document->record);
   }
-  return selector.matches(labels_of(node)) ? out + weight(policy) : out;
+  return selector.matches(own_labels(node)) ? out + weight(policy) : out;
 }
 
 }  // namespace omnitide::registry
