@@ -1,6 +1,6 @@
 # A room is a folder and a static library. It exports its own headers through a folder of links, so that
-# `#include "agent/model/..."` compiles only in a room that USES agent/model. UNITY: its files are compiled eight at a time,
-# for rooms where the coroutines of Asio, made anew in each file, take most of the time.
+# `#include "agent/model/..."` compiles only in a room that USES agent/model. UNITY: its files are compiled eight at a time:
+# headers and templates, made anew for each file, take most of the time. So no two of them may name a helper the same.
 
 function(omnitide_room path)
   cmake_parse_arguments(ROOM "UNITY" "" "USES;LIBS" ${ARGN})

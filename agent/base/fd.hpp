@@ -32,4 +32,7 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// Of a call that returns a descriptor or a negative number.
+[[nodiscard]] inline UniqueFd owned(int result) { return UniqueFd(result < 0 ? -1 : result); }
+
 }  // namespace omnitide

@@ -20,8 +20,6 @@ using model::FlagKind;
 using model::kCollectorFlags;
 using model::kCollectorSwitches;
 
-constexpr std::size_t kLongestPath = 4000;
-
 std::vector<std::string> names_of(bool on) {
   std::vector<std::string> out;
   for (const model::CollectorSwitch& each : kCollectorSwitches)

@@ -16,8 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kLongestPath = 4000, kLongestUnit = 255;
-constexpr milliseconds kWeek = std::chrono::days{7};
+constexpr std::size_t kLongestUnit = 255;
 
 // The names of health/checks; a unit test of the daemon holds them against those.
 const std::vector<std::string>& check_names() {

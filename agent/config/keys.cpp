@@ -18,8 +18,6 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kWeek = std::chrono::days{7};
-constexpr std::size_t kLongestPath = 4000;
 // The socket's path, RUN_DIR/agent.sock, must fit into sockaddr_un (108 bytes with its end).
 constexpr std::size_t kLongestRunDir = 96;
 

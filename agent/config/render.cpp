@@ -14,9 +14,6 @@ namespace {
 
 constexpr std::size_t kCommentWidth = 76;
 
-std::string_view section_of(std::string_view path) { return path.substr(0, path.find('.')); }
-std::string_view leaf_of(std::string_view path) { return path.substr(path.find('.') + 1); }
-
 // Safe without quotes in block and flow form: begins with a letter, then word characters, and is no reserved word.
 bool is_plain(std::string_view text) {
   constexpr std::array<std::string_view, 9> kReserved{"true", "false", "null", "yes", "no", "on", "off", "y", "n"};

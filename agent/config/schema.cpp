@@ -32,9 +32,6 @@ constexpr std::array<Section, 11> kSections{{
     {"log", "What is logged, and how."},
 }};
 
-std::string_view leaf_of(std::string_view path) { return path.substr(path.find('.') + 1); }
-std::string_view section_of(std::string_view path) { return path.substr(0, path.find('.')); }
-
 }  // namespace
 
 const Key* find_key(std::string_view path) {

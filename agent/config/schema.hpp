@@ -24,6 +24,10 @@ struct Key {
   Value (*get)(const Config&);
 };
 
+// "discovery" and "refresh_interval" of "discovery.refresh_interval".
+[[nodiscard]] inline std::string_view section_of(std::string_view path) { return path.substr(0, path.find('.')); }
+[[nodiscard]] inline std::string_view leaf_of(std::string_view path) { return path.substr(path.find('.') + 1); }
+
 [[nodiscard]] std::span<const Key> keys();
 [[nodiscard]] const Key* find_key(std::string_view path);  // null when there is none
 [[nodiscard]] bool is_section(std::string_view path);      // "discovery"

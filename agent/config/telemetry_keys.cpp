@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr std::size_t kLongestPath = 4000, kLongestText = 256;
+constexpr std::size_t kLongestText = 256;
 constexpr milliseconds kLongestAge = std::chrono::days{3650};
 constexpr std::uint32_t kMostRecords = 1'000'000;  // a second
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;

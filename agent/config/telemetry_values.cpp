@@ -16,7 +16,7 @@ namespace omnitide::config {
 
 namespace {
 
-constexpr std::size_t kLongestPath = 4000, kLongestTopic = 512, kLongestWord = 128, kLongestGlob = 256;
+constexpr std::size_t kLongestTopic = 512, kLongestWord = 128, kLongestGlob = 256;
 
 bool has_controls(std::string_view text) { return printable(text, text.size()) != text; }
 

@@ -17,7 +17,8 @@ namespace omnitide::config {
 // Where a reader puts what it found wrong. `Problem::field` is relative to the key: "", "[2]" or "name".
 using Problems = std::vector<Problem>;
 
-inline constexpr std::size_t kMaxListItems = 64;
+inline constexpr std::size_t kMaxListItems = 64, kLongestPath = 4000;
+inline constexpr std::chrono::milliseconds kWeek = std::chrono::days{7};
 
 void read_boolean(const Value& value, bool& out, Problems& problems);
 void read_duration(const Value& value, std::chrono::milliseconds least, std::chrono::milliseconds most,

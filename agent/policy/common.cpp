@@ -14,7 +14,6 @@ namespace omnitide::policy {
 namespace {
 
 constexpr std::string_view kDefaultNamespace = "default";
-constexpr std::size_t kLongestShown = 80;
 constexpr std::size_t kMostRequirements = 1000;  // of one selector; the API server bounds the object as a whole
 
 std::string shown_text(const Field& field) {

@@ -13,7 +13,6 @@ namespace omnitide::policy {
 namespace {
 
 constexpr std::size_t kMostFaults = 50;  // of one object
-constexpr std::size_t kLongestShown = 80;
 
 std::string_view name_of_type(const Field& field) {
   if (field.is_map()) return "a map";

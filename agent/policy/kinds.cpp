@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "agent/base/text.hpp"
+#include "agent/policy/words.hpp"
 
 namespace omnitide::policy {
 
@@ -28,7 +29,6 @@ constexpr std::array<Known, 6> kKnown{{
 
 // Kinds of the same groups that are no policies: never taken for a misspelt one.
 constexpr std::array<std::string_view, 4> kNeighbours{"Ingress", "IngressClass", "IPAddress", "ServiceCIDR"};
-constexpr std::size_t kLongestShown = 80;
 
 std::string full(const Known& known) {
   return known.group.empty() ? std::string(known.version) : fmt::format("{}/{}", known.group, known.version);

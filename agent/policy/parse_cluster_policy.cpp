@@ -13,8 +13,8 @@ namespace omnitide::policy {
 
 namespace {
 
-constexpr std::size_t kMostItems = 25, kLongestName = 100, kLongestCidr = 43;
-constexpr std::int64_t kMostPriority = 1000, kMostPort = 65535;
+constexpr std::size_t kMostOfList = 25, kLongestName = 100, kLongestCidr = 43;
+constexpr std::int64_t kMostPriority = 1000;
 
 // The one entry of a map that must have exactly one; absent when it is not so, which is then reported.
 Field only_entry(Reader& reader, const Field& field, std::string_view wanted) {
@@ -42,7 +42,7 @@ bool required_list(Reader& reader, const Field& parent, std::string_view name, b
     if (!optional) reader.missing(parent, name, "at least one item");
     return false;
   }
-  if (!reader.full_list(list, kMostItems)) return false;
+  if (!reader.full_list(list, kMostOfList)) return false;
   if (list.size() == 0) reader.fault(list, "must have at least one item");
   return true;
 }
@@ -258,7 +258,7 @@ ClusterNetworkPolicy read_cluster_policy(Reader& reader) {
   read_subject(reader, spec, out);
   for (const bool ingress : {true, false}) {
     const Field list = spec[ingress ? "ingress" : "egress"];
-    if (!list || !reader.full_list(list, kMostItems)) continue;
+    if (!list || !reader.full_list(list, kMostOfList)) continue;
     for (const Field item : list)
       read_rule(reader, item, ingress, ingress ? out.ingress : out.egress);
   }

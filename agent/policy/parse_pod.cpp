@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::string_view kNamespaceName = "kubernetes.io/metadata.name";
 constexpr std::string_view kInterface = "omnitide.io/interface", kAllowSource = "omnitide.io/allow-source";
-constexpr std::int64_t kMostPort = 65535;
 
 std::optional<Address> read_address(Reader& reader, const Field& field) {
   const auto text = reader.text(field);

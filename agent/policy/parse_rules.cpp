@@ -14,7 +14,6 @@ namespace omnitide::policy {
 namespace {
 
 constexpr std::size_t kMostItems = 100'000;  // of one list; the object as a whole is bounded too
-constexpr std::int64_t kMostPort = 65535;
 
 std::uint16_t port_of(std::int64_t number) { return static_cast<std::uint16_t>(number); }
 

@@ -10,6 +10,9 @@
 
 namespace omnitide::policy {
 
+inline constexpr std::size_t kLongestShown = 80;  // bytes of a word in what is said of it
+inline constexpr std::int64_t kMostPort = 65535;
+
 [[nodiscard]] constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Exactly `count` hexadecimal digits.

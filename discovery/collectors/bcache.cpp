@@ -65,7 +65,7 @@ constexpr std::array<const char*, kCache.size()> kCacheFiles{"io_errors", "metad
 constexpr std::array kPriority{
     gauge("node_bcache_priority_stats_unused_percent", "Part of a cache device that holds nothing.", kByCache),
     gauge("node_bcache_priority_stats_metadata_percent", "Part of a cache device that is not for data.", kByCache)};
-constexpr auto kAll = pointers(kSet, kInner, kTotals, kBacking, kCache, kPriority);
+constexpr auto kBcacheAll = pointers(kSet, kInner, kTotals, kBacking, kCache, kPriority);
 
 // "1.5G", "512", "-2.0k". The digit behind the point stands for a hundred of the next smaller unit of 1024
 // (bch_hprint() in drivers/md/bcache/util.c).
@@ -156,7 +156,7 @@ Collector bcache_collector(const Root& root, const Settings& settings) {
     // As there: a node without caches has no values, and no failure.
     return done.has_error() && done.error().code == Code::not_found ? Result<>{} : done;
   };
-  return {"bcache", kAll, collect, "/sys/fs/bcache", kQuick};
+  return {"bcache", kBcacheAll, collect, "/sys/fs/bcache", kQuick};
 }
 
 }  // namespace omnitide::discovery

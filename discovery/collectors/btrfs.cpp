@@ -20,19 +20,19 @@ namespace {
 using model::MetricDescriptor;
 using model::SampleBatch;
 
-constexpr std::array<std::string_view, 2> kInfoLabels{"label", "uuid"};
+constexpr std::array<std::string_view, 2> kBtrfsInfoLabels{"label", "uuid"};
 constexpr std::array<std::string_view, 2> kByType{"block_group_type", "uuid"};
-constexpr std::array<std::string_view, 3> kByMode{"block_group_type", "mode", "uuid"};
+constexpr std::array<std::string_view, 3> kBtrfsByMode{"block_group_type", "mode", "uuid"};
 constexpr std::array<std::string_view, 3> kByDisk{"btrfs_dev_uuid", "device", "uuid"};
 constexpr std::array<std::string_view, 2> kByDiskName{"device", "uuid"};
 constexpr std::array<std::string_view, 4> kByError{"btrfs_dev_uuid", "device", "type", "uuid"};
-constexpr std::array kFamilies{
-    gauge("node_btrfs_info", "A Btrfs filesystem; the value is 1.", kInfoLabels),
+constexpr std::array kBtrfsFamilies{
+    gauge("node_btrfs_info", "A Btrfs filesystem; the value is 1.", kBtrfsInfoLabels),
     gauge("node_btrfs_global_rsv_size_bytes", "Space that is kept back for the filesystem itself.", kByUuid),
     gauge("node_btrfs_reserved_bytes", "Space that is reserved for data of a type.", kByType),
-    gauge("node_btrfs_used_bytes", "Space that data of a type takes.", kByMode),
-    gauge("node_btrfs_size_bytes", "Space that data of a type may take.", kByMode),
-    gauge("node_btrfs_allocation_ratio", "Bytes on disk for a byte of a type.", kByMode),
+    gauge("node_btrfs_used_bytes", "Space that data of a type takes.", kBtrfsByMode),
+    gauge("node_btrfs_size_bytes", "Space that data of a type may take.", kBtrfsByMode),
+    gauge("node_btrfs_allocation_ratio", "Bytes on disk for a byte of a type.", kBtrfsByMode),
     gauge("node_btrfs_device_size_bytes", "Size of a device.", kByDisk),
     gauge("node_btrfs_device_unused_bytes", "Space of a device that is not handed out.", kByDisk),
     counter("node_btrfs_device_errors_total", "Errors of a device.", kByError),
@@ -42,7 +42,7 @@ constexpr std::array kFamilies{
     counter("node_btrfs_commit_seconds_total", "How long all commits took together.", kByUuid)};
 // The same family where the ioctl cannot be asked.
 constexpr std::array kPlain{gauge("node_btrfs_device_size_bytes", "Size of a device.", kByDiskName)};
-constexpr auto kAll = pointers(kFamilies);
+constexpr auto kBtrfsAll = pointers(kBtrfsFamilies);
 constexpr std::size_t kMaxDisks = 1024;
 
 struct Disk {
@@ -109,10 +109,10 @@ std::map<std::string, std::vector<Disk>> ask_mounts(KeptFile& mounts) {
 
 void add_disks(const std::vector<Disk>& disks, std::string_view uuid, SampleBatch& batch) {
   for (const Disk& disk : disks) {
-    batch.add(kFamilies[6], disk.size, {disk.uuid, disk.name, uuid});
-    batch.add(kFamilies[7], disk.size - disk.used, {disk.uuid, disk.name, uuid});
+    batch.add(kBtrfsFamilies[6], disk.size, {disk.uuid, disk.name, uuid});
+    batch.add(kBtrfsFamilies[7], disk.size - disk.used, {disk.uuid, disk.name, uuid});
     for (std::size_t i = 0; i < kErrors.size(); ++i)
-      batch.add(kFamilies[8], disk.errors.at(i), {disk.uuid, disk.name, kErrors.at(i), uuid});
+      batch.add(kBtrfsFamilies[8], disk.errors.at(i), {disk.uuid, disk.name, kErrors.at(i), uuid});
   }
 }
 
@@ -121,12 +121,12 @@ void add_allocation(const Root& root, const std::string& path, std::string_view 
     const std::string at = fmt::format("{}/allocation/{}", path, type);
     Result<Folder> folder = Folder::open(root, at);
     if (folder.has_error()) continue;
-    if (const auto value = folder->number("bytes_reserved")) batch.add(kFamilies[2], *value, {type, uuid});
+    if (const auto value = folder->number("bytes_reserved")) batch.add(kBtrfsFamilies[2], *value, {type, uuid});
     (void)each_folder(root, at, [&](const std::string& mode, Folder& layout) {
       const auto used = layout.number("used_bytes"), size = layout.number("total_bytes");
       if (!used || !size) return;
-      batch.add(kFamilies[3], *used, {type, mode, uuid});
-      batch.add(kFamilies[4], *size, {type, mode, uuid});
+      batch.add(kBtrfsFamilies[3], *used, {type, mode, uuid});
+      batch.add(kBtrfsFamilies[4], *size, {type, mode, uuid});
       // How often each byte is on disk: two copies of everything but stripes and single ones.
       const bool twice = mode == "dup" || mode == "raid1" || mode == "raid10";
       const double ratio = mode == "raid1c3" ? 3 : mode == "raid1c4" ? 4 : twice ? 2 : 1;
@@ -136,7 +136,7 @@ void add_allocation(const Root& root, const std::string& path, std::string_view 
         ++disks;
       }
       const double parity = mode == "raid5" ? 1 : mode == "raid6" ? 2 : 0;
-      batch.add(kFamilies[5], parity > 0 && disks > parity ? disks / (disks - parity) : ratio, {type, mode, uuid});
+      batch.add(kBtrfsFamilies[5], parity > 0 && disks > parity ? disks / (disks - parity) : ratio, {type, mode, uuid});
     });
   }
 }
@@ -152,7 +152,7 @@ void add_commits(Folder& folder, std::string_view uuid, SampleBatch& batch) {
     for (std::size_t i = 0; i < kLines.size(); ++i) {
       if (name != kLines.at(i)) continue;
       if (const auto value = value_of(words.next()))
-        batch.add(kFamilies.at(i + 9), i == 0 ? *value : *value / 1000, {uuid});
+        batch.add(kBtrfsFamilies.at(i + 9), i == 0 ? *value : *value / 1000, {uuid});
     }
   });
 }
@@ -175,9 +175,9 @@ Collector btrfs_collector(const Root& root) {
       if (uuid.find('-') == std::string::npos) return;  // "features"
       if (!std::exchange(asked, true) && root.is_machine()) disks = ask_mounts(*mounts);
       const std::string path = "/sys/fs/btrfs/" + uuid;
-      batch.add(kFamilies[0], 1, {folder.label("label"), uuid});
+      batch.add(kBtrfsFamilies[0], 1, {folder.label("label"), uuid});
       if (Result<Folder> space = Folder::open(root, path + "/allocation"); space.has_value())
-        if (const auto value = space->number("global_rsv_size")) batch.add(kFamilies[1], *value, {uuid});
+        if (const auto value = space->number("global_rsv_size")) batch.add(kBtrfsFamilies[1], *value, {uuid});
       add_allocation(root, path, uuid, batch);
       add_commits(folder, uuid, batch);
       std::string bare = uuid;
@@ -189,7 +189,7 @@ Collector btrfs_collector(const Root& root) {
         add_plain_disks(root, path, uuid, batch);
     });
   };
-  return {"btrfs", kAll, collect, "/sys/fs/btrfs, ioctl", kPatient, true};
+  return {"btrfs", kBtrfsAll, collect, "/sys/fs/btrfs, ioctl", kPatient, true};
 }
 
 }  // namespace omnitide::discovery

@@ -18,20 +18,20 @@ using model::SampleBatch;
 
 constexpr std::string_view kCpuFolder = "/sys/devices/system/cpu";
 
-constexpr std::array<std::string_view, 2> kByMode{"cpu", "mode"};
+constexpr std::array<std::string_view, 2> kCpuByMode{"cpu", "mode"};
 constexpr std::array<std::string_view, 2> kByCore{"core", "package"};
 constexpr std::array<std::string_view, 1> kByPackage{"package"};
-constexpr std::array<std::string_view, 10> kInfoLabels{"cachesize", "core",       "cpu",     "family",   "microcode",
-                                                       "model",     "model_name", "package", "stepping", "vendor"};
-constexpr std::array kTime{
-    counter("node_cpu_seconds_total", "Time that a CPU spent in a mode.", kByMode),
-    counter("node_cpu_guest_seconds_total", "Time that a CPU ran virtual machines; part of user and nice.", kByMode)};
-constexpr std::array kMore{
+constexpr std::array<std::string_view, 10> kCpuInfoLabels{"cachesize", "core",       "cpu",     "family",   "microcode",
+                                                          "model",     "model_name", "package", "stepping", "vendor"};
+constexpr std::array kTime{counter("node_cpu_seconds_total", "Time that a CPU spent in a mode.", kCpuByMode),
+                           counter("node_cpu_guest_seconds_total",
+                                   "Time that a CPU ran virtual machines; part of user and nice.", kCpuByMode)};
+constexpr std::array kCpuMore{
     counter("node_cpu_core_throttles_total", "Times that a core was slowed down for its heat.", kByCore),
     counter("node_cpu_package_throttles_total", "Times that a package was slowed down for its heat.", kByPackage),
     gauge("node_cpu_isolated", "1 for each CPU that is kept free of other tasks (isolcpus).", kByCpu),
-    gauge("node_cpu_info", "What /proc/cpuinfo says about a CPU; the value is 1.", kInfoLabels)};
-constexpr auto kCpuAll = pointers(kTime, kMore);
+    gauge("node_cpu_info", "What /proc/cpuinfo says about a CPU; the value is 1.", kCpuInfoLabels)};
+constexpr auto kCpuAll = pointers(kTime, kCpuMore);
 constexpr std::array<std::string_view, 8> kModes{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"};
 constexpr double kTicksPerSecond = 100;  // USER_HZ, fixed by the kernel's interface
 
@@ -114,7 +114,7 @@ class CpuState {
       const auto last = range.empty() ? first : parse_number<std::uint16_t>(range);
       if (!first || !last) return;
       for (unsigned cpu = *first; cpu <= *last; ++cpu)
-        batch.add(kMore[2], 1, {std::to_string(cpu)});
+        batch.add(kCpuMore[2], 1, {std::to_string(cpu)});
     }
   }
 
@@ -142,13 +142,13 @@ class CpuState {
       if (!cores.contains({each.package, each.core})) {
         if (const auto count = each.folder.number("core_throttle_count")) {
           cores.emplace(each.package, each.core);
-          batch.add(kMore[0], *count, {each.core, each.package});
+          batch.add(kCpuMore[0], *count, {each.core, each.package});
         }
       }
       if (packages.contains(each.package)) continue;
       if (const auto count = each.folder.number("package_throttle_count")) {
         packages.insert(each.package);
-        batch.add(kMore[1], *count, {each.package});
+        batch.add(kCpuMore[1], *count, {each.package});
       }
     }
   }
@@ -165,7 +165,7 @@ class CpuState {
       std::array<std::string_view, 10> labels;
       for (std::size_t i = 0; i < values.size(); ++i)
         labels.at(i) = values.at(i);
-      batch.add(kMore[3], 1, labels);
+      batch.add(kCpuMore[3], 1, labels);
       values = {};
     };
     each_line(*read, [&](std::string_view line) {

@@ -41,19 +41,19 @@ constexpr std::array<double, kColumns.size()> kScale{
     1, 1, kSector, kMillisecond, 1, 1,           kSector, kMillisecond, 1, kMillisecond, kMillisecond,
     1, 1, 1,       kMillisecond, 1, kMillisecond};
 
-constexpr std::array<std::string_view, 8> kInfoLabels{"device", "major",    "minor",  "model",
-                                                      "path",   "revision", "serial", "wwn"};
+constexpr std::array<std::string_view, 8> kDiskstatsInfoLabels{"device", "major",    "minor",  "model",
+                                                               "path",   "revision", "serial", "wwn"};
 constexpr std::array<std::string_view, 5> kFilesystemLabels{"device", "type", "usage", "uuid", "version"};
 constexpr std::array<std::string_view, 6> kMapperLabels{"device", "lv_layer", "lv_name", "name", "uuid", "vg_name"};
-constexpr std::array kMore{
-    gauge("node_disk_info", "What is known about a device; the value is 1.", kInfoLabels),
+constexpr std::array kDiskstatsMore{
+    gauge("node_disk_info", "What is known about a device; the value is 1.", kDiskstatsInfoLabels),
     gauge("node_disk_filesystem_info", "The filesystem on a device; the value is 1.", kFilesystemLabels),
     gauge("node_disk_device_mapper_info", "What a mapped device stands for; the value is 1.", kMapperLabels),
     gauge("node_disk_ata_write_cache", "1 when an ATA drive has a write cache.", kByDevice),
     gauge("node_disk_ata_write_cache_enabled", "1 when the write cache of an ATA drive is on.", kByDevice),
     gauge("node_disk_ata_rotation_rate_rpm", "Rotations a minute of an ATA drive, 0 for one without a disk.",
           kByDevice)};
-constexpr auto kAll = pointers(kColumns, kMore);
+constexpr auto kDiskstatsAll = pointers(kColumns, kDiskstatsMore);
 
 // The properties of a device in udev's database, "E:NAME=value" a line.
 class Properties {
@@ -76,23 +76,23 @@ class Properties {
 
 void add_properties(std::string_view device, std::string_view major, std::string_view minor, const Properties& udev,
                     SampleBatch& batch) {
-  batch.add(kMore[0], 1,
+  batch.add(kDiskstatsMore[0], 1,
             {device, major, minor, udev["ID_MODEL"], udev["ID_PATH"], udev["ID_REVISION"], udev["ID_SERIAL_SHORT"],
              udev["ID_WWN"]});
   if (udev.empty()) return;
   if (const std::string_view type = udev["ID_FS_TYPE"]; !type.empty())
-    batch.add(kMore[1], 1, {device, type, udev["ID_FS_USAGE"], udev["ID_FS_UUID"], udev["ID_FS_VERSION"]});
+    batch.add(kDiskstatsMore[1], 1, {device, type, udev["ID_FS_USAGE"], udev["ID_FS_UUID"], udev["ID_FS_VERSION"]});
   if (const std::string_view name = udev["DM_NAME"]; !name.empty())
-    batch.add(kMore[2], 1,
+    batch.add(kDiskstatsMore[2], 1,
               {device, udev["DM_LV_LAYER"], udev["DM_LV_NAME"], name, udev["DM_UUID"], udev["DM_VG_NAME"]});
   if (udev["ID_ATA"].empty()) return;
   constexpr std::array<std::string_view, 3> kAta{"ID_ATA_WRITE_CACHE", "ID_ATA_WRITE_CACHE_ENABLED",
                                                  "ID_ATA_ROTATION_RATE_RPM"};
   for (std::size_t i = 0; i < kAta.size(); ++i)
-    if (const auto value = value_of(udev[kAta.at(i)])) batch.add(kMore.at(i + 3), *value, {device});
+    if (const auto value = value_of(udev[kAta.at(i)])) batch.add(kDiskstatsMore.at(i + 3), *value, {device});
 }
 
-struct State {
+struct DiskstatsState {
   Root root;
   KeptFile file;
   Filter devices;
@@ -126,10 +126,11 @@ struct State {
 }  // namespace
 
 Collector diskstats_collector(const Root& root, const Settings& settings) {
-  const auto state = std::make_shared<State>(
-      State{root, KeptFile(root, "/proc/diskstats"),
-            Filter(settings.value("diskstats.device_include"), settings.value("diskstats.device_exclude"))});
-  return {"diskstats", kAll, [state](SampleBatch& batch) { return state->collect(batch); }, "/proc/diskstats", kQuick};
+  const auto state = std::make_shared<DiskstatsState>(
+      DiskstatsState{root, KeptFile(root, "/proc/diskstats"),
+                     Filter(settings.value("diskstats.device_include"), settings.value("diskstats.device_exclude"))});
+  return {"diskstats", kDiskstatsAll, [state](SampleBatch& batch) { return state->collect(batch); }, "/proc/diskstats",
+          kQuick};
 }
 
 }  // namespace omnitide::discovery

@@ -15,16 +15,16 @@ namespace {
 
 using model::SampleBatch;
 
-constexpr std::array<std::string_view, 3> kLabels{"device", "fstype", "mountpoint"};
-constexpr std::array kFamilies{
-    gauge("node_filesystem_device_error", "1 when a filesystem did not say how full it is.", kLabels),
-    gauge("node_filesystem_readonly", "1 when a filesystem is mounted read-only.", kLabels),
-    gauge("node_filesystem_size_bytes", "Size of a filesystem.", kLabels),
-    gauge("node_filesystem_free_bytes", "Free space, with what only root may use.", kLabels),
-    gauge("node_filesystem_avail_bytes", "Free space that every user may use.", kLabels),
-    gauge("node_filesystem_files", "Inodes of a filesystem.", kLabels),
-    gauge("node_filesystem_files_free", "Inodes that are free.", kLabels)};
-constexpr auto kAll = pointers(kFamilies);
+constexpr std::array<std::string_view, 3> kMountLabels{"device", "fstype", "mountpoint"};
+constexpr std::array kFilesystemFamilies{
+    gauge("node_filesystem_device_error", "1 when a filesystem did not say how full it is.", kMountLabels),
+    gauge("node_filesystem_readonly", "1 when a filesystem is mounted read-only.", kMountLabels),
+    gauge("node_filesystem_size_bytes", "Size of a filesystem.", kMountLabels),
+    gauge("node_filesystem_free_bytes", "Free space, with what only root may use.", kMountLabels),
+    gauge("node_filesystem_avail_bytes", "Free space that every user may use.", kMountLabels),
+    gauge("node_filesystem_files", "Inodes of a filesystem.", kMountLabels),
+    gauge("node_filesystem_files_free", "Inodes that are free.", kMountLabels)};
+constexpr auto kFilesystemAll = pointers(kFilesystemFamilies);
 constexpr std::size_t kMaxMounts = 8192;
 
 // Blanks and tabs of names are escaped in the table of mounts (mangle() in fs/seq_file.c).
@@ -48,7 +48,7 @@ bool is_readonly(std::string_view options) {
   return false;
 }
 
-struct State {
+struct FilesystemState {
   Root root;
   KeptFile init, own;
   Filter mounts, types;
@@ -65,15 +65,15 @@ struct State {
     const std::array<std::string_view, 3> labels{device_label, type_label, mount_label};
     struct statfs space {};
     const bool good = ask(mount, space);
-    batch.add(kFamilies[0], good ? 0 : 1, labels);
-    batch.add(kFamilies[1], readonly ? 1 : 0, labels);
+    batch.add(kFilesystemFamilies[0], good ? 0 : 1, labels);
+    batch.add(kFilesystemFamilies[1], readonly ? 1 : 0, labels);
     if (!good) return;
     const auto block = static_cast<double>(space.f_bsize);
-    batch.add(kFamilies[2], static_cast<double>(space.f_blocks) * block, labels);
-    batch.add(kFamilies[3], static_cast<double>(space.f_bfree) * block, labels);
-    batch.add(kFamilies[4], static_cast<double>(space.f_bavail) * block, labels);
-    batch.add(kFamilies[5], static_cast<double>(space.f_files), labels);
-    batch.add(kFamilies[6], static_cast<double>(space.f_ffree), labels);
+    batch.add(kFilesystemFamilies[2], static_cast<double>(space.f_blocks) * block, labels);
+    batch.add(kFilesystemFamilies[3], static_cast<double>(space.f_bfree) * block, labels);
+    batch.add(kFilesystemFamilies[4], static_cast<double>(space.f_bavail) * block, labels);
+    batch.add(kFilesystemFamilies[5], static_cast<double>(space.f_files), labels);
+    batch.add(kFilesystemFamilies[6], static_cast<double>(space.f_ffree), labels);
   }
 
   Result<> collect(SampleBatch& batch) {
@@ -105,12 +105,12 @@ struct State {
 }  // namespace
 
 Collector filesystem_collector(const Root& root, const Settings& settings) {
-  const auto state =
-      std::make_shared<State>(State{root, KeptFile(root, "/proc/1/mounts"), KeptFile(root, "/proc/self/mounts"),
-                                    Filter("", settings.value("filesystem.mount_points_exclude")),
-                                    Filter("", settings.value("filesystem.fs_types_exclude"))});
+  const auto state = std::make_shared<FilesystemState>(
+      FilesystemState{root, KeptFile(root, "/proc/1/mounts"), KeptFile(root, "/proc/self/mounts"),
+                      Filter("", settings.value("filesystem.mount_points_exclude")),
+                      Filter("", settings.value("filesystem.fs_types_exclude"))});
   const auto collect = [state](SampleBatch& batch) { return state->collect(batch); };
-  return {"filesystem", kAll, collect, "/proc/1/mounts, statfs", kPatient, true};
+  return {"filesystem", kFilesystemAll, collect, "/proc/1/mounts, statfs", kPatient, true};
 }
 
 }  // namespace omnitide::discovery

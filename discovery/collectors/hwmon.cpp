@@ -18,15 +18,16 @@ using model::MetricDescriptor;
 using model::MetricType;
 using model::SampleBatch;
 
-constexpr std::array<std::string_view, 2> kLabels{"chip", "sensor"};
+constexpr std::array<std::string_view, 2> kHwmonLabels{"chip", "sensor"};
 constexpr std::array<std::string_view, 2> kChipLabels{"chip", "chip_name"};
 constexpr std::array<std::string_view, 3> kLabelLabels{"chip", "label", "sensor"};
-constexpr std::array kKnown{gauge("node_hwmon_chip_names", "What a chip calls itself; the value is 1.", kChipLabels),
-                            gauge("node_hwmon_sensor_label", "What a sensor is called; the value is 1.", kLabelLabels),
-                            gauge("node_hwmon_beep_enabled", "1 when the alarm beeps.", kLabels),
-                            gauge("node_hwmon_voltage_regulator_version", "Version of the voltage regulator.", kLabels),
-                            gauge("node_hwmon_update_interval_seconds", "How often a chip measures.", kLabels)};
-constexpr auto kAll = pointers(kKnown);
+constexpr std::array kKnown{
+    gauge("node_hwmon_chip_names", "What a chip calls itself; the value is 1.", kChipLabels),
+    gauge("node_hwmon_sensor_label", "What a sensor is called; the value is 1.", kLabelLabels),
+    gauge("node_hwmon_beep_enabled", "1 when the alarm beeps.", kHwmonLabels),
+    gauge("node_hwmon_voltage_regulator_version", "Version of the voltage regulator.", kHwmonLabels),
+    gauge("node_hwmon_update_interval_seconds", "How often a chip measures.", kHwmonLabels)};
+constexpr auto kHwmonAll = pointers(kKnown);
 constexpr std::array<std::string_view, 13> kTypes{
     "beep_enable", "cpu", "curr", "energy",          "fan", "humidity", "in", "intrusion",
     "power",       "pwm", "temp", "update_interval", "vrm"};
@@ -160,7 +161,8 @@ void add_sensor(std::string_view chip, const std::string& name, const Sensor& se
     if (!value) continue;
     const Meaning meaning = meaning_of(sensor.type, element, plain != sensor.elements.end());
     if (!is_metric_name(meaning.name)) continue;
-    const MetricDescriptor family{meaning.name, unit_of(meaning.name), "Value of a sensor.", meaning.type, kLabels};
+    const MetricDescriptor family{meaning.name, unit_of(meaning.name), "Value of a sensor.", meaning.type,
+                                  kHwmonLabels};
     batch.add(batch.describe(family), scaled(*value, meaning.scale), {chip, name});
   }
 }
@@ -181,7 +183,7 @@ Collector hwmon_collector(const Root& root) {
         add_sensor(chip, sensor, values, batch);
     });
   };
-  return {"hwmon", kAll, collect, "/sys/class/hwmon", kPatient, true};
+  return {"hwmon", kHwmonAll, collect, "/sys/class/hwmon", kPatient, true};
 }
 
 }  // namespace omnitide::discovery

@@ -21,13 +21,13 @@ constexpr std::array kTotals{counter("node_ipvs_connections_total", "Connections
                              counter("node_ipvs_outgoing_packets_total", "Packets from virtual servers."),
                              counter("node_ipvs_incoming_bytes_total", "Bytes to virtual servers."),
                              counter("node_ipvs_outgoing_bytes_total", "Bytes from virtual servers.")};
-constexpr std::array<std::string_view, 6> kLabels{"local_address", "local_port", "remote_address",
-                                                  "remote_port",   "proto",      "local_mark"};
+constexpr std::array<std::string_view, 6> kIpvsLabels{"local_address", "local_port", "remote_address",
+                                                      "remote_port",   "proto",      "local_mark"};
 constexpr std::array kBackends{
-    gauge("node_ipvs_backend_connections_active", "Connections of a backend that are alive.", kLabels),
-    gauge("node_ipvs_backend_connections_inactive", "Connections of a backend that are ending.", kLabels),
-    gauge("node_ipvs_backend_weight", "Weight of a backend.", kLabels)};
-constexpr auto kAll = pointers(kTotals, kBackends);
+    gauge("node_ipvs_backend_connections_active", "Connections of a backend that are alive.", kIpvsLabels),
+    gauge("node_ipvs_backend_connections_inactive", "Connections of a backend that are ending.", kIpvsLabels),
+    gauge("node_ipvs_backend_weight", "Weight of a backend.", kIpvsLabels)};
+constexpr auto kIpvsAll = pointers(kTotals, kBackends);
 
 struct Address {
   std::string address, port;
@@ -125,7 +125,7 @@ class Backends {
   std::map<std::vector<std::string>, std::array<double, 3>> sums_;
 };
 
-struct State {
+struct IpvsState {
   KeptFile totals, table;
   std::vector<bool> chosen;
   std::vector<std::string_view> labels;
@@ -148,15 +148,15 @@ struct State {
 }  // namespace
 
 Collector ipvs_collector(const Root& root, const Settings& settings) {
-  const auto state = std::make_shared<State>(
-      State{KeptFile(root, "/proc/net/ip_vs_stats"), KeptFile(root, "/proc/net/ip_vs"), {}, {}});
+  const auto state = std::make_shared<IpvsState>(
+      IpvsState{KeptFile(root, "/proc/net/ip_vs_stats"), KeptFile(root, "/proc/net/ip_vs"), {}, {}});
   const std::vector<std::string_view> wanted = split(settings.value("ipvs.backend_labels"), ',');
-  for (const std::string_view label : kLabels) {
+  for (const std::string_view label : kIpvsLabels) {
     const bool chosen = std::ranges::find(wanted, label) != wanted.end();
     state->chosen.push_back(chosen);
     if (chosen) state->labels.push_back(label);
   }
-  return {"ipvs", kAll, [state](SampleBatch& batch) { return state->collect(batch); }, "/proc/net/ip_vs", kQuick};
+  return {"ipvs", kIpvsAll, [state](SampleBatch& batch) { return state->collect(batch); }, "/proc/net/ip_vs", kQuick};
 }
 
 }  // namespace omnitide::discovery

@@ -15,7 +15,7 @@ using model::MetricDescriptor;
 using model::MetricType;
 using model::SampleBatch;
 
-constexpr std::array<const MetricDescriptor*, 0> kNoneKnown{};
+constexpr std::array<const MetricDescriptor*, 0> kMemoryNoneKnown{};
 
 // "Active(anon)" -> "Active_anon"; with its unit "kB" a number of bytes.
 LearnedFamilies::Texts memory_texts(std::string_view field, bool bytes) {
@@ -55,7 +55,7 @@ Result<> add_memory(std::string_view text, LearnedFamilies& families, SampleBatc
 Collector meminfo_collector(const Root& root) {
   const auto families = std::make_shared<LearnedFamilies>();
   return file_collector(
-      "meminfo", kNoneKnown, root, "/proc/meminfo",
+      "meminfo", kMemoryNoneKnown, root, "/proc/meminfo",
       [families](std::string_view text, SampleBatch& batch) -> Result<> { return add_memory(text, *families, batch); });
 }
 
@@ -89,7 +89,7 @@ Collector vmstat_collector(const Root& root, const Settings& settings) {
     if (!good) return fail(Code::invalid_argument, "/proc/vmstat has a line without a number");
     return {};
   };
-  return file_collector("vmstat", kNoneKnown, root, "/proc/vmstat", parse);
+  return file_collector("vmstat", kMemoryNoneKnown, root, "/proc/vmstat", parse);
 }
 
 }  // namespace omnitide::discovery

@@ -15,11 +15,11 @@ namespace {
 using model::MetricDescriptor;
 using model::SampleBatch;
 
-constexpr std::array<std::string_view, 6> kInfoLabels{"address", "broadcast", "device",
-                                                      "duplex",  "ifalias",   "operstate"};
+constexpr std::array<std::string_view, 6> kNetInfoLabels{"address", "broadcast", "device",
+                                                         "duplex",  "ifalias",   "operstate"};
 constexpr std::array kClass{
     gauge("node_network_up", "1 when a device is up and can carry traffic.", kByDevice),
-    gauge("node_network_info", "What is known about a device; the value is 1.", kInfoLabels),
+    gauge("node_network_info", "What is known about a device; the value is 1.", kNetInfoLabels),
     gauge("node_network_speed_bytes", "Speed of a device, in bytes a second.", kByDevice),
     gauge("node_network_address_assign_type", "Where the address comes from (addr_assign_type).", kByDevice),
     gauge("node_network_carrier", "1 when there is a carrier.", kByDevice),

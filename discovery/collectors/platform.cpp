@@ -13,7 +13,7 @@ namespace {
 using model::MetricDescriptor;
 using model::SampleBatch;
 
-constexpr std::array<const MetricDescriptor*, 0> kNoneKnown{};
+constexpr std::array<const MetricDescriptor*, 0> kPlatformNoneKnown{};
 
 // Labels of node_dmi_info, sorted, and the files of /sys/class/dmi/id; those without a file are left out.
 constexpr std::array<std::pair<std::string_view, const char*>, 20> kDmiLabels{
@@ -119,7 +119,7 @@ constexpr auto kBondAll = pointers(kBond);
 
 Collector dmi_collector(const Root& root) {
   const auto state = std::make_shared<DmiState>();
-  return {"dmi", kNoneKnown, [root, state](SampleBatch& batch) { return state->collect(root, batch); },
+  return {"dmi", kPlatformNoneKnown, [root, state](SampleBatch& batch) { return state->collect(root, batch); },
           "/sys/class/dmi/id", kQuick};
 }
 

@@ -19,9 +19,7 @@ using model::MetricType;
 using model::SampleBatch;
 using Texts = LearnedFamilies::Texts;
 
-constexpr std::array<const MetricDescriptor*, 0> kNoneKnown{};
-
-Error malformed(std::string_view path) { return fail(Code::invalid_argument, std::string(path) + " is malformed"); }
+constexpr std::array<const MetricDescriptor*, 0> kProtocolsNoneKnown{};
 
 struct NetstatState {
   KeptFile netstat, snmp, snmp6;
@@ -189,7 +187,7 @@ Collector netstat_collector(const Root& root, const Settings& settings) {
     state->fields.forget();
     return added;
   };
-  return {"netstat", kNoneKnown, collect, "/proc/net/{netstat,snmp,snmp6}", kQuick};
+  return {"netstat", kProtocolsNoneKnown, collect, "/proc/net/{netstat,snmp,snmp6}", kQuick};
 }
 
 Collector sockstat_collector(const Root& root) {
@@ -203,7 +201,7 @@ Collector sockstat_collector(const Root& root) {
     if (second.has_error() && second.error().code != Code::not_found) return second;
     return {};
   };
-  return {"sockstat", kNoneKnown, collect, "/proc/net/{sockstat,sockstat6}", kQuick};
+  return {"sockstat", kProtocolsNoneKnown, collect, "/proc/net/{sockstat,sockstat6}", kQuick};
 }
 
 Collector udp_queues_collector(const Root& root) {

@@ -4,11 +4,17 @@
 #include <charconv>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
+#include "agent/base/error.hpp"
 #include "agent/base/text.hpp"
 
 namespace omnitide::discovery {
+
+[[nodiscard]] inline Error malformed(std::string_view path) {
+  return fail(Code::invalid_argument, std::string(path) + " is malformed");
+}
 
 // Calls take(line) for every line without its end, empty ones too.
 template <class Take>

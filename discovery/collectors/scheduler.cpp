@@ -12,8 +12,6 @@ namespace {
 using model::MetricDescriptor;
 using model::SampleBatch;
 
-Error malformed(std::string_view path) { return fail(Code::invalid_argument, std::string(path) + " is malformed"); }
-
 constexpr std::array<std::string_view, 1> kByVector{"vector"};
 constexpr std::array kStat{gauge("node_boot_time_seconds", "When the node was booted, in seconds since 1970."),
                            counter("node_context_switches_total", "Changes from one task to another on a CPU."),

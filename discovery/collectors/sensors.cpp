@@ -17,10 +17,10 @@ namespace {
 using model::MetricDescriptor;
 using model::SampleBatch;
 
-constexpr std::array<std::string_view, 2> kByZone{"type", "zone"};
+constexpr std::array<std::string_view, 2> kSensorsByZone{"type", "zone"};
 constexpr std::array<std::string_view, 2> kByCooler{"name", "type"};
 constexpr std::array kThermal{
-    gauge("node_thermal_zone_temp", "Temperature of a thermal zone, in degrees Celsius.", kByZone),
+    gauge("node_thermal_zone_temp", "Temperature of a thermal zone, in degrees Celsius.", kSensorsByZone),
     gauge("node_cooling_device_cur_state", "How much a cooling device cools.", kByCooler),
     gauge("node_cooling_device_max_state", "How much a cooling device can cool.", kByCooler)};
 constexpr auto kThermalAll = pointers(kThermal);

@@ -69,11 +69,11 @@ constexpr std::array<std::string_view, 6> kUnameLabels{"domainname", "machine", 
 constexpr std::array kUname{gauge("node_uname_info", "What uname(2) says; the value is 1.", kUnameLabels)};
 constexpr auto kUnameAll = pointers(kUname);
 
-constexpr std::array<std::string_view, 1> kByZone{"time_zone"};
+constexpr std::array<std::string_view, 1> kSystemByZone{"time_zone"};
 constexpr std::array<std::string_view, 2> kBySource{"clocksource", "device"};
 constexpr std::array kTime{
     gauge("node_time_seconds", "The time of the node, in seconds since 1970.", {}),
-    gauge("node_time_zone_offset_seconds", "How far the node's zone is before UTC.", kByZone),
+    gauge("node_time_zone_offset_seconds", "How far the node's zone is before UTC.", kSystemByZone),
     gauge("node_time_clocksource_available_info", "Sources of time that the kernel could use; the value is 1.",
           kBySource),
     gauge("node_time_clocksource_current_info", "The source of time that the kernel uses; the value is 1.", kBySource)};

@@ -17,11 +17,11 @@ namespace {
 using model::SampleBatch;
 
 constexpr std::array<std::string_view, 3> kUnitLabels{"name", "state", "type"};
-constexpr std::array<std::string_view, 1> kByState{"state"};
+constexpr std::array<std::string_view, 1> kSystemdUnitsByState{"state"};
 constexpr std::array<std::string_view, 1> kByVersion{"version"};
-constexpr std::array kFamilies{
+constexpr std::array kSystemdUnitsFamilies{
     gauge("node_systemd_unit_state", "1 for the state that a unit is in.", kUnitLabels),
-    gauge("node_systemd_units", "Units by their state.", kByState),
+    gauge("node_systemd_units", "Units by their state.", kSystemdUnitsByState),
     gauge("node_systemd_version", "Version of systemd.", kByVersion),
     gauge("node_systemd_system_running", "1 when the whole system runs and nothing has failed."),
     gauge("node_systemd_timer_last_trigger_seconds", "When a timer went off last, in seconds since 1970.", kByName),
@@ -32,13 +32,14 @@ constexpr std::array kFamilies{
     gauge("node_systemd_unit_start_time_seconds", "When a unit became active, in seconds since 1970.", kByName),
     gauge("node_systemd_unit_tasks_current", "Tasks of a service.", kByName),
     gauge("node_systemd_unit_tasks_max", "Tasks that a service may have.", kByName)};
-constexpr auto kAll = pointers(kFamilies);
-constexpr std::array<std::string_view, 5> kStates{"activating", "active", "deactivating", "failed", "inactive"};
+constexpr auto kSystemdUnitsAll = pointers(kSystemdUnitsFamilies);
+constexpr std::array<std::string_view, 5> kSystemdUnitsStates{"activating", "active", "deactivating", "failed",
+                                                              "inactive"};
 
 // Patterns of units stand for the whole name.
 std::string whole(const std::string& pattern) { return pattern.empty() ? pattern : fmt::format("^({})$", pattern); }
 
-struct State {
+struct SystemdUnitsState {
   Filter units;
   bool restarts, starts, tasks;
   std::optional<SystemdBus> bus;
@@ -57,7 +58,7 @@ struct State {
   Result<> ask(SampleBatch& batch) {
     std::vector<SystemdUnit> chosen;
     std::map<std::string, double> summary;
-    for (const std::string_view state : kStates)
+    for (const std::string_view state : kSystemdUnitsStates)
       summary.emplace(state, 0);
     const Result<> listed = bus->each_unit([&](const SystemdUnit& unit) {
       ++summary[unit.active_state];
@@ -65,7 +66,7 @@ struct State {
     });
     if (listed.has_error()) return listed;
     for (const auto& [state, count] : summary)
-      batch.add(kFamilies[1], count, {state});
+      batch.add(kSystemdUnitsFamilies[1], count, {state});
     add_manager(batch);
     for (const SystemdUnit& unit : chosen)
       add_unit(unit, batch);
@@ -78,21 +79,21 @@ struct State {
     const std::size_t begin = std::min(version.find_first_of("0123456789"), version.size());
     const std::size_t end = version.find_first_not_of("0123456789.", begin);
     const auto number = value_of(std::string_view(version).substr(begin, end - begin));
-    batch.add(kFamilies[2], number.value_or(0), {version});
+    batch.add(kSystemdUnitsFamilies[2], number.value_or(0), {version});
     const auto state = bus->text(SystemdBus::kManagerPath, "Manager", "SystemState");
-    batch.add(kFamilies[3], state == "running" ? 1 : 0);
+    batch.add(kSystemdUnitsFamilies[3], state == "running" ? 1 : 0);
   }
 
   void add_unit(const SystemdUnit& unit, SampleBatch& batch) {
     const bool service = unit.name.ends_with(".service");
     const std::string type = service ? bus->text(unit.path, "Service", "Type").value_or("") : "";
-    for (const std::string_view state : kStates)
-      batch.add(kFamilies[0], state == unit.active_state ? 1 : 0, {unit.name, state, type});
+    for (const std::string_view state : kSystemdUnitsStates)
+      batch.add(kSystemdUnitsFamilies[0], state == unit.active_state ? 1 : 0, {unit.name, state, type});
     const auto add = [&](std::size_t family, const char* interface, const char* name, double divisor) {
       const auto value = bus->number(unit.path, interface, name);
       // All bits set: no limit, or not counted.
       if (value && *value != UINT64_MAX)
-        batch.add(kFamilies.at(family), static_cast<double>(*value) / divisor, {unit.name});
+        batch.add(kSystemdUnitsFamilies.at(family), static_cast<double>(*value) / divisor, {unit.name});
     };
     if (unit.name.ends_with(".timer")) add(4, "Timer", "LastTriggerUSec", 1e6);
     if (unit.name.ends_with(".socket")) {
@@ -105,7 +106,7 @@ struct State {
       if (unit.active_state == "active")
         add(9, "Unit", "ActiveEnterTimestamp", 1e6);
       else
-        batch.add(kFamilies[9], 0, {unit.name});
+        batch.add(kSystemdUnitsFamilies[9], 0, {unit.name});
     }
     if (service && tasks) {
       add(10, "Service", "TasksCurrent", 1);
@@ -117,11 +118,12 @@ struct State {
 }  // namespace
 
 Collector systemd_collector(const Root&, const Settings& settings) {
-  const auto state = std::make_shared<State>(
-      State{Filter(whole(settings.value("systemd.unit_include")), whole(settings.value("systemd.unit_exclude"))),
-            settings.flag("systemd.enable_restarts_metrics"), settings.flag("systemd.enable_start_time_metrics"),
-            settings.flag("systemd.enable_task_metrics"), std::nullopt});
-  return {"systemd", kAll, [state](SampleBatch& batch) { return state->collect(batch); }, "D-Bus", kPatient, true};
+  const auto state = std::make_shared<SystemdUnitsState>(SystemdUnitsState{
+      Filter(whole(settings.value("systemd.unit_include")), whole(settings.value("systemd.unit_exclude"))),
+      settings.flag("systemd.enable_restarts_metrics"), settings.flag("systemd.enable_start_time_metrics"),
+      settings.flag("systemd.enable_task_metrics"), std::nullopt});
+  return {"systemd", kSystemdUnitsAll, [state](SampleBatch& batch) { return state->collect(batch); },
+          "D-Bus",   kPatient,         true};
 }
 
 }  // namespace omnitide::discovery

@@ -19,10 +19,10 @@ namespace {
 using model::SampleBatch;
 
 constexpr std::array<std::string_view, 1> kByFile{"file"};
-constexpr std::array kFamilies{
+constexpr std::array kTextfileFamilies{
     gauge("node_textfile_scrape_error", "1 when a file could not be read or holds something else than metrics."),
     gauge("node_textfile_mtime_seconds", "When a file that was read was written.", kByFile)};
-constexpr auto kAll = pointers(kFamilies);
+constexpr auto kTextfileAll = pointers(kTextfileFamilies);
 constexpr std::size_t kLongestFile = std::size_t{4} << 20U;
 constexpr std::size_t kMaxFiles = 1024;
 
@@ -42,7 +42,7 @@ Result<File> read(const Root& root, const std::string& path) {
               static_cast<double>(info.st_mtim.tv_sec) + static_cast<double>(info.st_mtim.tv_nsec) / 1e9};
 }
 
-struct State {
+struct TextfileState {
   Root root;
   std::string folder;
   bool may_be_absent;  // nobody has asked for this folder by name
@@ -55,7 +55,7 @@ struct State {
       for (const std::string& name : names.has_error() ? std::vector<std::string>{} : *names)
         if (name.ends_with(".prom")) failed = !add(name, batch) || failed;
     }
-    batch.add(kFamilies[0], failed ? 1 : 0);
+    batch.add(kTextfileFamilies[0], failed ? 1 : 0);
     return {};
   }
 
@@ -70,7 +70,7 @@ struct State {
       if (!family.has_help) family.help = fmt::format("Metric read from {}", printable(path, 256));
       add_family(family, batch);
     }
-    batch.add(kFamilies[1], file->written, {valid_utf8(path)});
+    batch.add(kTextfileFamilies[1], file->written, {valid_utf8(path)});
     return true;
   }
 };
@@ -81,9 +81,10 @@ Collector textfile_collector(const Root& root, const Settings& settings) {
   // Debian's package of node_exporter makes the folder that is the default here. Without the package it is no error
   // that there is none.
   const std::string& folder = settings.value("textfile.directory");
-  const auto state = std::make_shared<State>(State{root, folder, folder == Settings{}.value("textfile.directory")});
+  const auto state =
+      std::make_shared<TextfileState>(TextfileState{root, folder, folder == Settings{}.value("textfile.directory")});
   const auto collect = [state](SampleBatch& batch) { return state->collect(batch); };
-  return {"textfile", kAll, collect, "files *.prom", kPatient, true};
+  return {"textfile", kTextfileAll, collect, "files *.prom", kPatient, true};
 }
 
 }  // namespace omnitide::discovery

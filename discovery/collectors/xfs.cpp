@@ -13,7 +13,7 @@ namespace {
 using model::MetricDescriptor;
 using model::SampleBatch;
 
-constexpr std::array kFamilies{
+constexpr std::array kXfsFamilies{
     counter("node_xfs_extent_allocation_extents_allocated_total", "Extents that were allocated.", kByDevice),
     counter("node_xfs_extent_allocation_blocks_allocated_total", "Blocks that were allocated.", kByDevice),
     counter("node_xfs_extent_allocation_extents_freed_total", "Extents that were freed.", kByDevice),
@@ -55,7 +55,7 @@ constexpr std::array kFamilies{
     counter("node_xfs_vnode_release_total", "Times that an inode was let go.", kByDevice),
     counter("node_xfs_vnode_reclaim_total", "Times that an inode was taken back.", kByDevice),
     counter("node_xfs_vnode_remove_total", "Times that an inode was removed.", kByDevice)};
-constexpr auto kAll = pointers(kFamilies);
+constexpr auto kXfsAll = pointers(kXfsFamilies);
 
 // A line and where its values go: the first family, which of its numbers come first, how many.
 struct Line {
@@ -87,7 +87,7 @@ void add_stats(std::string_view text, std::string_view device, SampleBatch& batc
       // The file has writes in front of reads.
       if (name == "rw" && count == 2) std::swap(values[0], values[1]);
       for (std::size_t i = 0; i < count; ++i)
-        batch.add(kFamilies.at(known.family + i), values.at(i), {device});
+        batch.add(kXfsFamilies.at(known.family + i), values.at(i), {device});
     }
   });
 }
@@ -105,7 +105,7 @@ Collector xfs_collector(const Root& root) {
     // As there: a node without such filesystems has no values, and no failure.
     return done.has_error() && done.error().code == Code::not_found ? Result<>{} : done;
   };
-  return {"xfs", kAll, collect, "/sys/fs/xfs", kQuick};
+  return {"xfs", kXfsAll, collect, "/sys/fs/xfs", kQuick};
 }
 
 }  // namespace omnitide::discovery

@@ -17,12 +17,12 @@ using model::SampleBatch;
 
 constexpr const char* kFolder = "/proc/spl/kstat/zfs";
 constexpr std::array<std::string_view, 1> kByPool{"zpool"};
-constexpr std::array<std::string_view, 2> kByState{"state", "zpool"};
+constexpr std::array<std::string_view, 2> kZfsByState{"state", "zpool"};
 constexpr std::array<std::string_view, 2> kByDataset{"dataset", "zpool"};
-constexpr std::array kFamilies{gauge("node_zfs_zpool_state", "1 for the state that a pool is in.", kByState)};
-constexpr auto kAll = pointers(kFamilies);
-constexpr std::array<std::string_view, 7> kStates{"online",  "degraded", "faulted",  "offline",
-                                                  "removed", "unavail",  "suspended"};
+constexpr std::array kZfsFamilies{gauge("node_zfs_zpool_state", "1 for the state that a pool is in.", kZfsByState)};
+constexpr auto kZfsAll = pointers(kZfsFamilies);
+constexpr std::array<std::string_view, 7> kZfsStates{"online",  "degraded", "faulted",  "offline",
+                                                     "removed", "unavail",  "suspended"};
 constexpr std::array<std::pair<const char*, const char*>, 11> kFiles{{{"zfs_abd", "abdstats"},
                                                                       {"zfs_arc", "arcstats"},
                                                                       {"zfs_dbuf", "dbufstats"},
@@ -35,8 +35,6 @@ constexpr std::array<std::pair<const char*, const char*>, 11> kFiles{{{"zfs_abd"
                                                                       {"zfs_zfetch", "zfetchstats"},
                                                                       {"zfs_zil", "zil"}}};
 constexpr std::size_t kMaxDatasets = 16384;
-
-Error malformed(std::string_view path) { return fail(Code::invalid_argument, std::string(path) + " is malformed"); }
 
 const MetricDescriptor* describe(std::string_view subsystem, std::string_view field, Labels labels,
                                  SampleBatch& batch) {
@@ -127,8 +125,8 @@ Result<> add_pool(const Root& root, const std::string& pool, std::size_t& datase
     if (added.has_error()) return added;
     if (name != "state") continue;
     const std::string state = to_lower(trim(*text));
-    for (const std::string_view known : kStates)
-      batch.add(kFamilies[0], known == state ? 1 : 0, {known, pool});
+    for (const std::string_view known : kZfsStates)
+      batch.add(kZfsFamilies[0], known == state ? 1 : 0, {known, pool});
   }
   return {};
 }
@@ -146,7 +144,7 @@ Collector zfs_collector(const Root& root) {
       if (const Result<> added = add_pool(root, pool, datasets, batch); added.has_error()) return added;
     return {};
   };
-  return {"zfs", kAll, collect, kFolder, kQuick};
+  return {"zfs", kZfsAll, collect, kFolder, kQuick};
 }
 
 }  // namespace omnitide::discovery

@@ -17,7 +17,7 @@ namespace {
 using model::BlockDevice;
 using Devices = std::vector<BlockDevice>;
 
-constexpr std::size_t kMaxDevices = 8192;
+constexpr std::size_t kMaxBlockDevices = 8192;
 constexpr std::uint64_t kSizeUnit = 512;
 
 std::string_view kind_of(std::string_view name) {
@@ -205,7 +205,7 @@ void read_disk(Reader& reader, const std::string& name, Devices& out) {
   read_stack(reader, folder, entries, disk);
   out.push_back(disk);
   for (const std::string& entry : entries) {
-    if (!entry.starts_with(name) || out.size() >= kMaxDevices) continue;
+    if (!entry.starts_with(name) || out.size() >= kMaxBlockDevices) continue;
     const std::string part = fmt::format("{}/{}", folder, entry);
     if (reader.root().exists(part + "/partition")) read_partition(reader, part, entry, disk, out);
   }
@@ -218,8 +218,8 @@ Result<Report> read_block(const Root& root) {
   Devices devices;
   if (names.has_value()) {
     for (const std::string& name : *names) {
-      if (devices.size() >= kMaxDevices) {
-        reader.problem(fmt::format("more than {} block devices, leaving the rest out", kMaxDevices));
+      if (devices.size() >= kMaxBlockDevices) {
+        reader.problem(fmt::format("more than {} block devices, leaving the rest out", kMaxBlockDevices));
         break;
       }
       if (!is_nvme_path(name)) read_disk(reader, name, devices);

@@ -17,21 +17,21 @@ namespace {
 
 using model::MetricDescriptor;
 
-constexpr std::size_t kMaxTable = 4U << 20U;
+constexpr std::size_t kMaxMountTable = 4U << 20U;
 constexpr std::size_t kMaxFilesystems = 512;
 constexpr std::uint64_t kSmallestTmpfs = 1U << 20U;
 
 constexpr std::array<std::string_view, 3> kLabels{"device", "fstype", "mountpoint"};
 constexpr MetricDescriptor kSize{
     .name = "node_filesystem_size_bytes", .unit = "bytes", .help = "Filesystem size in bytes.", .labels = kLabels};
-constexpr MetricDescriptor kFree{.name = "node_filesystem_free_bytes",
-                                 .unit = "bytes",
-                                 .help = "Filesystem free space in bytes.",
-                                 .labels = kLabels};
-constexpr MetricDescriptor kAvailable{.name = "node_filesystem_avail_bytes",
-                                      .unit = "bytes",
-                                      .help = "Filesystem space available to non-root users in bytes.",
-                                      .labels = kLabels};
+constexpr MetricDescriptor kFilesystemFree{.name = "node_filesystem_free_bytes",
+                                           .unit = "bytes",
+                                           .help = "Filesystem free space in bytes.",
+                                           .labels = kLabels};
+constexpr MetricDescriptor kFilesystemAvailable{.name = "node_filesystem_avail_bytes",
+                                                .unit = "bytes",
+                                                .help = "Filesystem space available to non-root users in bytes.",
+                                                .labels = kLabels};
 constexpr MetricDescriptor kFiles{
     .name = "node_filesystem_files", .unit = "", .help = "Filesystem total file nodes.", .labels = kLabels};
 constexpr MetricDescriptor kFilesFree{
@@ -61,8 +61,8 @@ void add_samples(const Mount& mount, const struct statvfs& stat, std::vector<mod
   };
   const auto unit = static_cast<double>(stat.f_frsize);
   add(kSize, static_cast<double>(stat.f_blocks) * unit);
-  add(kFree, static_cast<double>(stat.f_bfree) * unit);
-  add(kAvailable, static_cast<double>(stat.f_bavail) * unit);
+  add(kFilesystemFree, static_cast<double>(stat.f_bfree) * unit);
+  add(kFilesystemAvailable, static_cast<double>(stat.f_bavail) * unit);
   add(kFiles, static_cast<double>(stat.f_files));
   add(kFilesFree, static_cast<double>(stat.f_ffree));
 }
@@ -100,7 +100,7 @@ void measure(const Mount& mount, model::Filesystem& filesystem, Reader& reader, 
 
 Result<Report> read_filesystems(const Root& root) {
   Reader reader(root);
-  Result<std::string> text = root.read("/proc/self/mountinfo", kMaxTable);
+  Result<std::string> text = root.read("/proc/self/mountinfo", kMaxMountTable);
   if (text.has_error() && text.error().code != Code::not_found) return text.error();
   if (text.has_error()) text = std::string{};
   MountTable table = parse_mountinfo(*text);

@@ -21,16 +21,16 @@ constexpr std::size_t kMaxNodes = 1024;
 constexpr std::string_view kPools = "/sys/kernel/mm/hugepages";
 constexpr std::string_view kBlocks = "/sys/devices/system/memory";
 
-constexpr model::MetricDescriptor kAvailable{.name = "node_memory_MemAvailable_bytes",
-                                             .unit = "bytes",
-                                             .help = "Memory information field MemAvailable_bytes.",
-                                             .type = model::MetricType::gauge,
-                                             .labels = {}};
-constexpr model::MetricDescriptor kFree{.name = "node_memory_MemFree_bytes",
-                                        .unit = "bytes",
-                                        .help = "Memory information field MemFree_bytes.",
-                                        .type = model::MetricType::gauge,
-                                        .labels = {}};
+constexpr model::MetricDescriptor kMemoryAvailable{.name = "node_memory_MemAvailable_bytes",
+                                                   .unit = "bytes",
+                                                   .help = "Memory information field MemAvailable_bytes.",
+                                                   .type = model::MetricType::gauge,
+                                                   .labels = {}};
+constexpr model::MetricDescriptor kMemoryFree{.name = "node_memory_MemFree_bytes",
+                                              .unit = "bytes",
+                                              .help = "Memory information field MemFree_bytes.",
+                                              .type = model::MetricType::gauge,
+                                              .labels = {}};
 constexpr model::MetricDescriptor kSwapFree{.name = "node_memory_SwapFree_bytes",
                                             .unit = "bytes",
                                             .help = "Memory information field SwapFree_bytes.",
@@ -57,8 +57,8 @@ void read_meminfo(Reader& reader, MemoryFacts& facts, std::vector<model::Sample>
     const std::uint64_t bytes = *kibibytes << 10U;
     if (words[0] == "MemTotal:") facts.total_bytes = bytes;
     if (words[0] == "SwapTotal:") facts.swap_bytes = bytes;
-    if (words[0] == "MemAvailable:") samples.push_back({&kAvailable, {}, static_cast<double>(bytes)});
-    if (words[0] == "MemFree:") samples.push_back({&kFree, {}, static_cast<double>(bytes)});
+    if (words[0] == "MemAvailable:") samples.push_back({&kMemoryAvailable, {}, static_cast<double>(bytes)});
+    if (words[0] == "MemFree:") samples.push_back({&kMemoryFree, {}, static_cast<double>(bytes)});
     if (words[0] == "SwapFree:") samples.push_back({&kSwapFree, {}, static_cast<double>(bytes)});
   }
   if (facts.total_bytes == 0) reader.problem(fmt::format("{} does not state MemTotal", path));

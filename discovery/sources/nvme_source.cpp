@@ -18,9 +18,9 @@ namespace {
 using model::MetricDescriptor;
 using model::MetricType;
 
-constexpr std::size_t kMaxControllers = 256;
+constexpr std::size_t kMaxNvmeControllers = 256;
 constexpr std::array<std::string_view, 1> kDevice{"device"};
-constexpr std::array<std::string_view, 2> kSensor{"device", "sensor"};
+constexpr std::array<std::string_view, 2> kDriveSensor{"device", "sensor"};
 
 struct SmartMetric {
   MetricDescriptor descriptor;
@@ -38,7 +38,7 @@ constexpr MetricDescriptor kWarning =
     gauge("omnitide_nvme_critical_warning", "", "Critical warning bits of the controller, 0 when healthy.");
 constexpr MetricDescriptor kSensorTemperature{"omnitide_nvme_sensor_celsius", "celsius",
                                               "Temperature of one of the controller's sensors.", MetricType::gauge,
-                                              kSensor};
+                                              kDriveSensor};
 constexpr std::array<SmartMetric, 16> kMetrics{{
     {gauge("omnitide_nvme_temperature_celsius", "celsius", "Composite temperature of the controller."),
      &NvmeSmartLog::temperature_celsius},
@@ -116,13 +116,13 @@ Result<Report> read_nvme(const Root& root) {
   const Result<std::vector<std::string>> names = root.list("/sys/class/nvme");
   if (names.has_error() && names.error().code != Code::not_found) return names.error();
   const std::vector<std::string> controllers = names.has_value() ? *names : std::vector<std::string>{};
-  if (controllers.size() > kMaxControllers)
-    reader.problem(fmt::format("more than {} NVMe controllers, leaving the rest out", kMaxControllers));
+  if (controllers.size() > kMaxNvmeControllers)
+    reader.problem(fmt::format("more than {} NVMe controllers, leaving the rest out", kMaxNvmeControllers));
   Report report;
   std::map<std::string, model::NvmeIdentity> by_namespace;
   std::size_t count = 0;
   for (const std::string& controller : controllers) {
-    if (!controller.starts_with("nvme") || ++count > kMaxControllers) continue;
+    if (!controller.starts_with("nvme") || ++count > kMaxNvmeControllers) continue;
     const model::NvmeIdentity identity = read_identity(reader, controller);
     for (const std::string& entry : reader.names(fmt::format("/sys/class/nvme/{}", controller))) {
       const std::string name = namespace_name(entry);

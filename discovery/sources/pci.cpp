@@ -15,7 +15,7 @@ namespace omnitide::discovery {
 
 namespace {
 
-constexpr std::size_t kMaxDevices = 8192;
+constexpr std::size_t kMaxPciDevices = 8192;
 
 // "1AF4:1041"
 std::optional<std::pair<std::uint32_t, std::uint32_t>> id_pair(std::string_view text) {
@@ -62,8 +62,8 @@ Result<Report> read_pci(const Root& root) {
         reader.problem(fmt::format("\"{}\" is no PCI address, skipping", printable(name, 64)));
         continue;
       }
-      if (devices.size() >= kMaxDevices) {
-        reader.problem(fmt::format("more than {} PCI devices, leaving the rest out", kMaxDevices));
+      if (devices.size() >= kMaxPciDevices) {
+        reader.problem(fmt::format("more than {} PCI devices, leaving the rest out", kMaxPciDevices));
         break;
       }
       std::optional<model::PciDevice> device = read_device(reader, name);

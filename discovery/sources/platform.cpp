@@ -20,10 +20,10 @@ using model::MetricDescriptor;
 using model::MetricType;
 using model::Sample;
 
-constexpr std::size_t kMaxDevices = 512;    // of each class
+constexpr std::size_t kMaxOfClass = 512;    // of each class
 constexpr std::size_t kMaxChannels = 1024;  // of one chip
 constexpr std::array<std::string_view, 2> kZone{"zone", "type"};
-constexpr std::array<std::string_view, 2> kSensor{"chip", "sensor"};
+constexpr std::array<std::string_view, 2> kChipSensor{"chip", "sensor"};
 
 constexpr MetricDescriptor kZoneTemperature{"node_thermal_zone_temp", "celsius", "Zone temperature in Celsius",
                                             MetricType::gauge, kZone};
@@ -38,38 +38,40 @@ constexpr std::array<Channel, 8> kChannels{{
     {"temp",
      "_input",
      1e3,
-     {"node_hwmon_temp_celsius", "celsius", "Hardware monitor for temperature (input)", MetricType::gauge, kSensor}},
+     {"node_hwmon_temp_celsius", "celsius", "Hardware monitor for temperature (input)", MetricType::gauge,
+      kChipSensor}},
     {"fan",
      "_input",
      1,
-     {"node_hwmon_fan_rpm", "", "Hardware monitor for fan revolutions per minute (input)", MetricType::gauge, kSensor}},
+     {"node_hwmon_fan_rpm", "", "Hardware monitor for fan revolutions per minute (input)", MetricType::gauge,
+      kChipSensor}},
     {"in",
      "_input",
      1e3,
-     {"node_hwmon_in_volts", "volts", "Hardware monitor for voltage (input)", MetricType::gauge, kSensor}},
+     {"node_hwmon_in_volts", "volts", "Hardware monitor for voltage (input)", MetricType::gauge, kChipSensor}},
     {"curr",
      "_input",
      1e3,
-     {"node_hwmon_curr_amps", "amperes", "Hardware monitor for current (input)", MetricType::gauge, kSensor}},
+     {"node_hwmon_curr_amps", "amperes", "Hardware monitor for current (input)", MetricType::gauge, kChipSensor}},
     {"power",
      "_input",
      1e6,
      {"node_hwmon_power_watt", "watts", "Hardware monitor for power usage in watts (input)", MetricType::gauge,
-      kSensor}},
+      kChipSensor}},
     {"power",
      "_average",
      1e6,
      {"node_hwmon_power_average_watt", "watts", "Hardware monitor power usage in watts (average)", MetricType::gauge,
-      kSensor}},
+      kChipSensor}},
     {"energy",
      "_input",
      1e6,
      {"node_hwmon_energy_joule_total", "joules", "Hardware monitor for joules used so far (input)", MetricType::counter,
-      kSensor}},
+      kChipSensor}},
     {"humidity",
      "_input",
      1e3,
-     {"node_hwmon_humidity", "ratio", "Hardware monitor for humidity (input)", MetricType::gauge, kSensor}},
+     {"node_hwmon_humidity", "ratio", "Hardware monitor for humidity (input)", MetricType::gauge, kChipSensor}},
 }};
 
 // A sensor that is asleep or unplugged answers EAGAIN, ENODATA and the like: no reading, and no problem.
@@ -83,9 +85,9 @@ std::vector<std::string> devices(Reader& reader, const std::string& folder, std:
   std::erase_if(names, [prefix](const std::string& name) {
     return !name.starts_with(prefix) || !parse_number<std::uint32_t>(std::string_view(name).substr(prefix.size()));
   });
-  if (names.size() > kMaxDevices) {
-    reader.problem(fmt::format("more than {} entries in {}, leaving the rest out", kMaxDevices, folder));
-    names.resize(kMaxDevices);
+  if (names.size() > kMaxOfClass) {
+    reader.problem(fmt::format("more than {} entries in {}, leaving the rest out", kMaxOfClass, folder));
+    names.resize(kMaxOfClass);
   }
   return names;
 }

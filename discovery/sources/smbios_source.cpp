@@ -12,7 +12,7 @@ namespace omnitide::discovery {
 
 namespace {
 
-constexpr std::size_t kMaxTable = 1U << 20U;  // real ones have some ten KiB
+constexpr std::size_t kMaxSmbiosTable = 1U << 20U;  // real ones have some ten KiB
 
 struct Reading {
   model::DmiFacts dmi;
@@ -21,7 +21,7 @@ struct Reading {
 
 // True when there was a table, whole or not.
 bool read_table(Reader& reader, Reading& reading) {
-  const std::optional<std::string> table = reader.file("/sys/firmware/dmi/tables/DMI", kMaxTable);
+  const std::optional<std::string> table = reader.file("/sys/firmware/dmi/tables/DMI", kMaxSmbiosTable);
   if (!table) return false;
   const std::optional<std::string> entry = reader.file("/sys/firmware/dmi/tables/smbios_entry_point", 256);
   const std::optional<SmbiosVersion> version = parse_smbios_entry_point(entry.value_or(""));

@@ -14,7 +14,7 @@ namespace omnitide::discovery {
 
 namespace {
 
-constexpr std::size_t kMaxDevices = 4096;
+constexpr std::size_t kMaxUsbDevices = 4096;
 
 // Megabits a second: "480", "10000", and "1.5" of a low-speed device, which counts as 2.
 std::optional<std::uint32_t> speed(Reader& reader, const std::string& path) {
@@ -59,8 +59,8 @@ Result<Report> read_usb(const Root& root) {
   if (names.has_value()) {
     for (const std::string& name : *names) {
       if (name.find(':') != std::string::npos) continue;
-      if (devices.size() >= kMaxDevices) {
-        reader.problem(fmt::format("more than {} USB devices, leaving the rest out", kMaxDevices));
+      if (devices.size() >= kMaxUsbDevices) {
+        reader.problem(fmt::format("more than {} USB devices, leaving the rest out", kMaxUsbDevices));
         break;
       }
       std::optional<model::UsbDevice> device = read_device(reader, name);

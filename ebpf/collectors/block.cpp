@@ -18,23 +18,24 @@ namespace {
 using model::MetricDescriptor;
 using model::MetricType;
 
-constexpr std::array<std::string_view, 2> kLabels{"device", "operation"};
-constexpr MetricDescriptor kLatency{"omnitide_block_io_latency_seconds", "seconds",
-                                    "From the making of a request to its completion, by disk and operation.",
-                                    MetricType::histogram, kLabels};
+constexpr std::array<std::string_view, 2> kBlockLabels{"device", "operation"};
+constexpr MetricDescriptor kBlockLatency{"omnitide_block_io_latency_seconds", "seconds",
+                                         "From the making of a request to its completion, by disk and operation.",
+                                         MetricType::histogram, kBlockLabels};
 constexpr MetricDescriptor kSize{"omnitide_block_io_size_bytes", "bytes",
-                                 "Sizes of completed requests, by disk and operation.", MetricType::histogram, kLabels};
+                                 "Sizes of completed requests, by disk and operation.", MetricType::histogram,
+                                 kBlockLabels};
 constexpr MetricDescriptor kErrors{"omnitide_block_io_errors_total", "",
                                    "Requests that completed with an error, by disk and operation.", MetricType::counter,
-                                   kLabels};
-constexpr std::array kFamilies{&kLatency, &kSize, &kErrors};
+                                   kBlockLabels};
+constexpr std::array kBlockFamilies{&kBlockLatency, &kSize, &kErrors};
 constexpr std::array<std::string_view, BLOCK_OPERATIONS> kOperations{"read", "write", "flush", "discard", "other"};
 
-using Rows = HashRows<block_key, block_row>;
+using BlockRows = HashRows<block_key, block_row>;
 
-struct State {
+struct BlockState {
   Object object;
-  Rows rows;
+  BlockRows rows;
 };
 
 std::string name_of(const block_key& key) {
@@ -47,13 +48,13 @@ void add(model::SampleBatch& batch, const block_key& key, const block_row& row) 
   const std::string device = name_of(key);
   const std::array<std::string_view, 2> labels{device, kOperations[key.operation]};
   const Histogram latency(row.latencies, row.latency_ns, {BLOCK_LATENCY_FIRST, kNanosecond});
-  batch.add(kLatency, latency.distribution(), labels);
+  batch.add(kBlockLatency, latency.distribution(), labels);
   const Histogram size(row.sizes, row.bytes, {BLOCK_SIZE_FIRST, kByte});
   batch.add(kSize, size.distribution(), labels);
   batch.add(kErrors, static_cast<double>(row.errors), labels);
 }
 
-block_key merged(const block_key& key) {
+block_key merged_block(const block_key& key) {
   block_key out{};
   std::memcpy(&out.name[0], "other", 5);
   out.operation = key.operation;
@@ -62,7 +63,7 @@ block_key merged(const block_key& key) {
 
 }  // namespace
 
-Families block_families() { return kFamilies; }
+Families block_families() { return kBlockFamilies; }
 
 Result<Collect> open_block(const Setup& setup) {
   Result<Object> object = Object::open("block", ebpf::block_object());
@@ -74,7 +75,8 @@ Result<Collect> open_block(const Setup& setup) {
   if (Result<> done = put_on_board(*object, setup, "ebpf.block", {"block_complete"}, false, true); done.has_error())
     return done.error();
   if (Result<> done = object->attach(); done.has_error()) return done.error();
-  auto state = std::make_shared<State>(State{std::move(*object), Rows(*values, setup.cpus, BLOCK_ROWS, merged)});
+  auto state = std::make_shared<BlockState>(
+      BlockState{std::move(*object), BlockRows(*values, setup.cpus, BLOCK_ROWS, merged_block)});
   return Collect([state](model::SampleBatch& batch) {
     return state->rows.read([&batch](const block_key& key, const block_row& row) { add(batch, key, row); });
   });

@@ -34,17 +34,17 @@ constexpr MetricDescriptor kResponses{"omnitide_dns_responses_total", "",
 constexpr MetricDescriptor kTimeouts{"omnitide_dns_timeouts_total", "",
                                      "DNS queries that were asked again, or had no answer in five seconds, by cgroup.",
                                      MetricType::counter, kCgroupLabels};
-constexpr MetricDescriptor kLatency{"omnitide_dns_latency_seconds", "seconds",
-                                    "From a DNS query by UDP to its answer, by cgroup.", MetricType::histogram,
-                                    kCgroupLabels};
-constexpr std::array kFamilies{&kQueries, &kResponses, &kTimeouts, &kLatency};
+constexpr MetricDescriptor kDnsLatency{"omnitide_dns_latency_seconds", "seconds",
+                                       "From a DNS query by UDP to its answer, by cgroup.", MetricType::histogram,
+                                       kCgroupLabels};
+constexpr std::array kDnsFamilies{&kQueries, &kResponses, &kTimeouts, &kDnsLatency};
 
 // RFC 1035 and IANA's registry of DNS RCODEs.
 constexpr std::array<std::string_view, DNS_CODES> kCodes{
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN",  "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
     "NXRRSET", "NOTAUTH", "NOTZONE",  "DSOTYPENI", "12",     "13",      "14",       "15"};
 
-struct State {
+struct DnsState {
   Object object;
   int pending = -1;
   std::shared_ptr<CgroupSlots> slots;
@@ -61,7 +61,7 @@ std::uint64_t now_ns() {
 }
 
 // Takes out the queries that got no answer. The map holds those of seconds, and DNS_PENDING at most.
-void expire(State& state) {
+void expire(DnsState& state) {
   std::vector<dns_key> old;
   const std::uint64_t now = now_ns();
   dns_key key{}, next{};
@@ -93,12 +93,12 @@ void add(model::SampleBatch& batch, const CgroupLabels& cgroup, const dns_cgroup
     if (row.codes[i] != 0) batch.add(kResponses, static_cast<double>(row.codes[i]), labels.with({kCodes[i]}));
   }
   const Histogram latency(row.latencies, row.latency_ns, {DNS_FIRST, kNanosecond});
-  if (!latency.empty()) batch.add(kLatency, latency.distribution(), labels.with());
+  if (!latency.empty()) batch.add(kDnsLatency, latency.distribution(), labels.with());
 }
 
 }  // namespace
 
-Families dns_families() { return kFamilies; }
+Families dns_families() { return kDnsFamilies; }
 
 Result<Collect> open_dns(const Setup& setup) {
   if (setup.cgroup_root < 0) return fail(Code::failed_precondition, "cgroup v2 is not mounted");
@@ -114,7 +114,8 @@ Result<Collect> open_dns(const Setup& setup) {
       done.has_error())
     return done.error();
   auto values = SlotValues<dns_cgroup>::open(setup.slots, *rows, events_of);
-  auto state = std::make_shared<State>(State{std::move(*object), *pending, setup.slots, std::move(values), *rows});
+  auto state =
+      std::make_shared<DnsState>(DnsState{std::move(*object), *pending, setup.slots, std::move(values), *rows});
   for (const char* program : {"dns_send", "dns_receive"}) {
     Result<> done = state->object.attach_to_cgroup(program, setup.cgroup_root);
     if (done.has_error()) return done.error();

@@ -20,26 +20,26 @@ namespace {
 using model::MetricDescriptor;
 using model::MetricType;
 
-constexpr std::array<std::string_view, 3> kLabels{"reason", "device", "netns"};
+constexpr std::array<std::string_view, 3> kDropsLabels{"reason", "device", "netns"};
 constexpr MetricDescriptor kPackets{
     "omnitide_network_dropped_packets_total", "",
     "Packets that the kernel dropped, by its reason and the device (netns: that of the agent is host).",
-    MetricType::counter, kLabels};
-constexpr std::array kFamilies{&kPackets};
+    MetricType::counter, kDropsLabels};
+constexpr std::array kDropsFamilies{&kPackets};
 constexpr std::array<std::string_view, 3> kPlaces{"none", "host", "other"};
 
 struct Count {
   std::uint64_t packets;
 };
-using Rows = HashRows<drops_key, Count>;
+using DropsRows = HashRows<drops_key, Count>;
 
-struct State {
+struct DropsState {
   Object object;
-  Rows rows;
+  DropsRows rows;
   DropReasons reasons;
 };
 
-Result<> collect(State& state, model::SampleBatch& batch) {
+Result<> collect(DropsState& state, model::SampleBatch& batch) {
   return state.rows.read([&state, &batch](const drops_key& key, const Count& count) {
     if (key.place >= kPlaces.size()) return;
     const std::string device = printable({&key.device[0], ::strnlen(&key.device[0], sizeof key.device)});
@@ -48,11 +48,11 @@ Result<> collect(State& state, model::SampleBatch& batch) {
   });
 }
 
-drops_key merged(drops_key key) { return {.device = "other", .reason = key.reason, .place = key.place}; }
+drops_key merged_drops(drops_key key) { return {.device = "other", .reason = key.reason, .place = key.place}; }
 
 }  // namespace
 
-Families drops_families() { return kFamilies; }
+Families drops_families() { return kDropsFamilies; }
 
 Result<Collect> open_drops(const Setup& setup) {
   if (setup.types.arguments("kfree_skb") < 3)
@@ -70,8 +70,8 @@ Result<Collect> open_drops(const Setup& setup) {
     return done.error();
   if (Result<> done = object->attach(); done.has_error()) return done.error();
   DropReasons reasons(setup.types.enumeration("skb_drop_reason"), setup.types.enumeration("skb_drop_reason_subsys"));
-  auto state = std::make_shared<State>(
-      State{std::move(*object), Rows(*values, setup.cpus, DROPS_ROWS, merged), std::move(reasons)});
+  auto state = std::make_shared<DropsState>(
+      DropsState{std::move(*object), DropsRows(*values, setup.cpus, DROPS_ROWS, merged_drops), std::move(reasons)});
   return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });
 }
 

@@ -26,22 +26,22 @@ constexpr MetricDescriptor kSoft{"omnitide_softirq_seconds", "seconds",
 constexpr MetricDescriptor kHard{"omnitide_irq_seconds", "seconds",
                                  "Time in handlers of devices' interrupts, by number and name; a sample of very many.",
                                  MetricType::histogram, kInterrupt};
-constexpr std::array kFamilies{&kSoft, &kHard};
+constexpr std::array kIrqFamilies{&kSoft, &kHard};
 constexpr std::array<std::string_view, IRQ_VECTORS> kVectors{"HI",       "TIMER",   "NET_TX", "NET_RX",  "BLOCK",
                                                              "IRQ_POLL", "TASKLET", "SCHED",  "HRTIMER", "RCU"};
 constexpr Scale kScale{IRQ_FIRST, kNanosecond};
 constexpr std::size_t kSoftWord = offsetof(irq_cpu, soft) / sizeof(std::uint64_t);
 constexpr std::size_t kRowWords = sizeof(irq_row) / sizeof(std::uint64_t);
 
-using Rows = HashRows<irq_key, irq_row>;
+using IrqRows = HashRows<irq_key, irq_row>;
 
-struct State {
+struct IrqState {
   Object object;
   MappedArray cpus;
-  Rows rows;
+  IrqRows rows;
 };
 
-Result<> collect(State& state, model::SampleBatch& batch) {
+Result<> collect(IrqState& state, model::SampleBatch& batch) {
   for (std::size_t vector = 0; vector < kVectors.size(); ++vector) {
     const std::size_t first = kSoftWord + vector * kRowWords;
     std::array<unsigned long long, IRQ_BUCKETS> times{};
@@ -60,11 +60,11 @@ Result<> collect(State& state, model::SampleBatch& batch) {
   });
 }
 
-irq_key merged(irq_key /*key*/) { return {.irq = 0, .name = "other", .reserved = 0}; }
+irq_key merged_irq(irq_key /*key*/) { return {.irq = 0, .name = "other", .reserved = 0}; }
 
 }  // namespace
 
-Families irq_families() { return kFamilies; }
+Families irq_families() { return kIrqFamilies; }
 
 Result<Collect> open_irq(const Setup& setup) {
   Result<Object> object = Object::open("irq", ebpf::irq_object());
@@ -79,7 +79,8 @@ Result<Collect> open_irq(const Setup& setup) {
   if (Result<> done = put_on_board(*object, setup, "ebpf.irq", programs, false, true); done.has_error())
     return done.error();
   if (Result<> done = object->attach(); done.has_error()) return done.error();
-  auto state = std::make_shared<State>(State{std::move(*object), *cpus, Rows(*values, setup.cpus, IRQ_ROWS, merged)});
+  auto state = std::make_shared<IrqState>(
+      IrqState{std::move(*object), *cpus, IrqRows(*values, setup.cpus, IRQ_ROWS, merged_irq)});
   return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });
 }
 

@@ -51,7 +51,7 @@ constexpr MetricDescriptor kCookies{"omnitide_tcp_syn_cookies_sent_total", "",
 constexpr MetricDescriptor kNamespaces{
     "omnitide_network_namespace_info", "",
     "1 for each network namespace that processes are in, with the cgroup of one of them.", MetricType::gauge, kInfo};
-constexpr std::array kFamilies{&kOverflows, &kDrops, &kSynDrops, &kCookies, &kNamespaces};
+constexpr std::array kListenFamilies{&kOverflows, &kDrops, &kSynDrops, &kCookies, &kNamespaces};
 
 struct Member {
   std::string pid;
@@ -152,7 +152,7 @@ std::optional<ListenCounters> parse_netstat(std::string_view text) {
   return std::nullopt;
 }
 
-Families listen_families() { return kFamilies; }
+Families listen_families() { return kListenFamilies; }
 
 Result<Collect> open_listen(const Setup& /*setup*/) {
   auto namespaces = std::make_shared<Namespaces>();

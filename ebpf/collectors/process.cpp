@@ -37,9 +37,9 @@ constexpr MetricDescriptor kKills{"omnitide_oom_kills_total", "",
 constexpr MetricDescriptor kFaults{"omnitide_process_major_faults_total", "",
                                    "Page faults that had to wait for a disk, by cgroup.", MetricType::counter,
                                    kCgroupLabels};
-constexpr std::array kFamilies{&kForks, &kExecs, &kExits, &kKills, &kFaults};
+constexpr std::array kProcessFamilies{&kForks, &kExecs, &kExits, &kKills, &kFaults};
 
-struct State {
+struct ProcessState {
   Object object;
   std::shared_ptr<SlotValues<process_cgroup>> values;
 };
@@ -71,7 +71,7 @@ void add(model::SampleBatch& batch, const CgroupLabels& cgroup, const process_cg
 
 }  // namespace
 
-Families process_families() { return kFamilies; }
+Families process_families() { return kProcessFamilies; }
 
 Result<Collect> open_process(const Setup& setup) {
   Result<Object> object = Object::open("process", ebpf::process_object());
@@ -85,8 +85,8 @@ Result<Collect> open_process(const Setup& setup) {
   const std::vector<std::string_view> programs{"process_fork", "process_exec", "process_exit", "process_fault"};
   if (Result<> done = put_on_board(*object, setup, "ebpf.process", programs, true, false); done.has_error())
     return done.error();
-  auto state = std::make_shared<State>(
-      State{std::move(*object), SlotValues<process_cgroup>::open(setup.slots, *rows, events_of)});
+  auto state = std::make_shared<ProcessState>(
+      ProcessState{std::move(*object), SlotValues<process_cgroup>::open(setup.slots, *rows, events_of)});
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
   if (Result<> done = state->object.attach_to_major_faults("process_fault"); done.has_error()) return done.error();
   return Collect([state](model::SampleBatch& batch) -> Result<> {

@@ -41,9 +41,9 @@ constexpr MetricDescriptor kEvicted{"omnitide_ebpf_cgroup_slots_evicted_total",
                                     "Quiet cgroups that count under \"other\" since, to make room for active ones.",
                                     MetricType::counter,
                                     {}};
-constexpr std::array kFamilies{&kRuns, &kMisses, &kUnplaced, &kLost, &kSlots, &kLimit, &kExpired, &kEvicted};
+constexpr std::array kProgramsFamilies{&kRuns, &kMisses, &kUnplaced, &kLost, &kSlots, &kLimit, &kExpired, &kEvicted};
 
-struct State {
+struct ProgramsState {
   std::shared_ptr<Board> board;
   std::shared_ptr<CgroupSlots> slots;
 };
@@ -65,10 +65,10 @@ void add(model::SampleBatch& batch, const Board::Entry& entry) {
 
 }  // namespace
 
-Families programs_families() { return kFamilies; }
+Families programs_families() { return kProgramsFamilies; }
 
 Result<Collect> open_programs(const Setup& setup) {
-  auto state = std::make_shared<State>(State{setup.board, setup.slots});
+  auto state = std::make_shared<ProgramsState>(ProgramsState{setup.board, setup.slots});
   return Collect([state](model::SampleBatch& batch) -> Result<> {
     for (const Board::Entry& entry : state->board->entries())
       add(batch, entry);

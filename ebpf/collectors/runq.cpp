@@ -24,9 +24,9 @@ constexpr MetricDescriptor kPreemptions{
     "omnitide_scheduler_preemptions_total", "",
     "Times a task was taken off its CPU while it could have run on, by cgroup; from a sample of very many.",
     MetricType::counter, kCgroupLabels};
-constexpr std::array kFamilies{&kWait, &kPreemptions};
+constexpr std::array kRunqFamilies{&kWait, &kPreemptions};
 
-struct State {
+struct RunqState {
   Object object;
   std::shared_ptr<SlotValues<runq_cgroup>> values;
 };
@@ -45,7 +45,7 @@ void add(model::SampleBatch& batch, const CgroupLabels& cgroup, const runq_cgrou
 
 }  // namespace
 
-Families runq_families() { return kFamilies; }
+Families runq_families() { return kRunqFamilies; }
 
 Result<Collect> open_runq(const Setup& setup) {
   if (!setup.types.has_field("sched_info", "last_queued"))
@@ -62,8 +62,8 @@ Result<Collect> open_runq(const Setup& setup) {
   if (rows.has_error()) return rows.error();
   if (Result<> done = put_on_board(*object, setup, "ebpf.runq", {"runq_switch"}, true, false); done.has_error())
     return done.error();
-  auto state =
-      std::make_shared<State>(State{std::move(*object), SlotValues<runq_cgroup>::open(setup.slots, *rows, waits_of)});
+  auto state = std::make_shared<RunqState>(
+      RunqState{std::move(*object), SlotValues<runq_cgroup>::open(setup.slots, *rows, waits_of)});
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
   return Collect([state](model::SampleBatch& batch) -> Result<> {
     state->values->read([&batch](const CgroupLabels& cgroup, const runq_cgroup& row) { add(batch, cgroup, row); });

@@ -55,13 +55,13 @@ constexpr MetricDescriptor kRtt{
     "Smoothed round-trip times by cgroup: one of a connection at a collection if it carried something since the last, "
     "and one at its end.",
     MetricType::histogram, kCgroupLabels};
-constexpr std::array kFamilies{&kConnections, &kFailures, &kConnect, &kResets, &kRetransmits, &kBytes, &kRtt};
+constexpr std::array kTcpFamilies{&kConnections, &kFailures, &kConnect, &kResets, &kRetransmits, &kBytes, &kRtt};
 
 constexpr std::array<std::string_view, TCP_FAILURES> kErrnoNames{
     "ECONNREFUSED", "ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH", "ECONNRESET", "EPERM", "none", "other"};
 constexpr std::array<std::string_view, TCP_RETRANSMITS> kSegmentNames{"data", "syn", "synack"};
 
-struct State {
+struct TcpState {
   Object object;
   std::shared_ptr<SlotValues<tcp_cgroup>> values;
   std::optional<Iterator> look{};  // without, connections are counted when they end
@@ -114,7 +114,7 @@ Result<Object> load(const Setup& setup, bool live) {
 }
 
 // After the other programs are attached: those connections that were there before.
-Result<> look_from_now_on(State& state) {
+Result<> look_from_now_on(TcpState& state) {
   const Result<Iterator> find = state.object.iterate("tcp_find"),
                          look = state.object.iterate("tcp_look", "connections");
   for (const Result<Iterator>* each : {&find, &look})
@@ -123,7 +123,7 @@ Result<> look_from_now_on(State& state) {
   return find->run();
 }
 
-Result<> collect(State& state, model::SampleBatch& batch) {
+Result<> collect(TcpState& state, model::SampleBatch& batch) {
   const auto now = std::chrono::steady_clock::now();
   Result<> looked;
   if (state.look && now - state.looked >= kLookInterval) {
@@ -136,7 +136,7 @@ Result<> collect(State& state, model::SampleBatch& batch) {
 
 }  // namespace
 
-Families tcp_families() { return kFamilies; }
+Families tcp_families() { return kTcpFamilies; }
 
 Result<Collect> open_tcp(const Setup& setup) {
   Result<Object> object = load(setup, true);
@@ -150,8 +150,8 @@ Result<Collect> open_tcp(const Setup& setup) {
                                                "tcp_end",        "tcp_look",           "tcp_find"};
   if (Result<> done = put_on_board(*object, setup, "ebpf.tcp", programs, true, true); done.has_error())
     return done.error();
-  auto state =
-      std::make_shared<State>(State{std::move(*object), SlotValues<tcp_cgroup>::open(setup.slots, *rows, events_of)});
+  auto state = std::make_shared<TcpState>(
+      TcpState{std::move(*object), SlotValues<tcp_cgroup>::open(setup.slots, *rows, events_of)});
   if (Result<> done = state->object.attach(); done.has_error()) return done.error();
   if (Result<> done = live ? look_from_now_on(*state) : Result<>(); done.has_error()) return done.error();
   return Collect([state](model::SampleBatch& batch) { return collect(*state, batch); });

@@ -26,16 +26,16 @@ constexpr MetricDescriptor kThrottled{"omnitide_cgroup_cpu_throttled_periods_tot
 constexpr MetricDescriptor kSeconds{"omnitide_cgroup_cpu_throttled_seconds_total", "seconds",
                                     "Time for which the cgroup was stopped for its CPU quota, of all CPUs together.",
                                     MetricType::counter, kCgroupLabels};
-constexpr std::array kFamilies{&kPeriods, &kThrottled, &kSeconds};
+constexpr std::array kThrottleFamilies{&kPeriods, &kThrottled, &kSeconds};
 
 // Where the CPU controller is: in the hierarchy of version 2, or in one of version 1 with the same paths (systemd's
 // hybrid set-up).
-struct State {
+struct ThrottleState {
   std::shared_ptr<CgroupSlots> slots;
   std::string root, limit_file;
 };
 
-void collect(const State& state, model::SampleBatch& batch) {
+void collect(const ThrottleState& state, model::SampleBatch& batch) {
   std::vector<CgroupLabels> cgroups;
   state.slots->read([&cgroups](const CgroupSlots::Shown& shown) {
     if (shown.labels.cgroup.starts_with('/')) cgroups.push_back(shown.labels);
@@ -93,11 +93,11 @@ bool is_limited(std::string_view text) {
   return !words.empty() && words[0] != "max" && parse_number<std::uint64_t>(words[0]).has_value();
 }
 
-Families throttle_families() { return kFamilies; }
+Families throttle_families() { return kThrottleFamilies; }
 
 Result<Collect> open_throttle(const Setup& setup) {
-  auto state =
-      std::make_shared<State>(State{.slots = setup.slots, .root = setup.cgroup_mount, .limit_file = "cpu.max"});
+  auto state = std::make_shared<ThrottleState>(
+      ThrottleState{.slots = setup.slots, .root = setup.cgroup_mount, .limit_file = "cpu.max"});
   const Result<std::string> controllers = read_file(setup.cgroup_mount + "/cgroup.controllers");
   bool has_cpu = false;
   if (controllers) {

@@ -18,8 +18,6 @@ constexpr const char* kName = "policy_barrier";
 
 std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
-UniqueFd owned(int result) { return UniqueFd(result < 0 ? -1 : result); }
-
 }  // namespace
 
 Result<Barrier> Barrier::open() {

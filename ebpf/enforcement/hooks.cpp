@@ -25,8 +25,6 @@ constexpr __u32 kBefore = 1U << 3U;  // BPF_F_BEFORE, without a program that it 
 constexpr __u32 kHandle = 0x4f6d6e69, kPriority = 1;
 constexpr std::string_view kOurs = "policy_";  // all programs' names begin so
 
-UniqueFd owned(int result) { return UniqueFd(result < 0 ? -1 : result); }
-
 Result<UniqueFd> create(int program, int target, bpf_attach_type type, __u32 flags) {
   bpf_link_create_opts options{};
   options.sz = sizeof options;

@@ -42,7 +42,7 @@ constexpr Row kKernelRows[] = {
     {"CperHardwareErrorFatal", "CperHardwareErrorFatal", R"(\[Hardware Error\]: event severity: fatal.*)"},
 };
 
-Finding good(const char* condition, const char* reason, const char* message) {
+Finding nothing_told(const char* condition, const char* reason, const char* message) {
   return {.condition = condition,
           .check = {},
           .verdict = Verdict::good,
@@ -56,11 +56,12 @@ Finding good(const char* condition, const char* reason, const char* message) {
 LogRules default_kernel_rules() {
   LogRules out;
   out.source = "kernel-log";
-  out.defaults = {good("KernelDeadlock", "KernelHasNoDeadlock", "the kernel has told of no deadlock"),
-                  good("ReadonlyFilesystem", "FilesystemIsNotReadOnly", "the kernel has remounted nothing read-only"),
-                  good("XfsShutdown", "XfsHasNotShutDown", "no XFS filesystem was shut down"),
-                  good("CperHardwareErrorFatal", "CperHardwareHasNoFatalError",
-                       "the firmware has told of no fatal hardware error")};
+  out.defaults = {
+      nothing_told("KernelDeadlock", "KernelHasNoDeadlock", "the kernel has told of no deadlock"),
+      nothing_told("ReadonlyFilesystem", "FilesystemIsNotReadOnly", "the kernel has remounted nothing read-only"),
+      nothing_told("XfsShutdown", "XfsHasNotShutDown", "no XFS filesystem was shut down"),
+      nothing_told("CperHardwareErrorFatal", "CperHardwareHasNoFatalError",
+                   "the firmware has told of no fatal hardware error")};
   for (const Row& row : kKernelRows)
     out.rules.push_back({*row.condition != '\0', row.condition, row.reason, LogPattern(row.pattern)});
   return out;
