@@ -1,9 +1,10 @@
 # A room is a folder and a static library. It exports its own headers through a folder of links, so that
 # `#include "agent/model/..."` compiles only in a room that USES agent/model. UNITY: its files are compiled eight at a time:
 # headers and templates, made anew for each file, take most of the time. So no two of them may name a helper the same.
+# SMALL: what runs seldom is made for size, which is memory on every node.
 
 function(omnitide_room path)
-  cmake_parse_arguments(ROOM "UNITY" "" "USES;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "UNITY;SMALL" "" "USES;LIBS" ${ARGN})
   string(REPLACE "/" "_" target "${path}")
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${path}/*.cpp")
   if(sources)
@@ -20,6 +21,9 @@ function(omnitide_room path)
     add_library(${target} INTERFACE)
     set(scope INTERFACE)
     set(inner INTERFACE)
+  endif()
+  if(sources AND ROOM_SMALL AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${target} PRIVATE -Os)
   endif()
   omnitide_export_headers(${target} ${path} ${scope})
   foreach(used IN LISTS ROOM_USES)
@@ -68,7 +72,7 @@ function(omnitide_protobuf path)
   add_library(${target} STATIC ${generated})
   target_include_directories(${target} SYSTEM PUBLIC "${out}")
   target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
-  target_compile_options(${target} PRIVATE -w)
+  target_compile_options(${target} PRIVATE -w $<$<CONFIG:Release>:-Os>)
 endfunction()
 
 function(omnitide_program name)

@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
-# footprint.sh [SECONDS | --quick]: memory (PSS) and CPU of an idle agent, everything on, registered with a registry that
-# runs as its own program on loopback. 600 seconds by default.
+# footprint.sh [SECONDS | --quick] [--core]: memory (PSS) and CPU of an idle agent that is registered with a registry, which
+# runs as its own program on loopback. 600 seconds by default. The agent is as its defaults have it; --core: health and the
+# metrics of eBPF are off, so that discovery, registration and the daemon with its /metrics are left.
 set -euo pipefail
 # shellcheck source=tests/bench/measure.bash
 . "$(dirname "${BASH_SOURCE[0]}")/measure.bash"
 seconds="${1:-600}"
 [[ "$seconds" != --quick ]] || seconds=30
-[[ "$seconds" =~ ^[0-9]+$ ]] || die "usage: footprint.sh [SECONDS | --quick]"
+[[ "$seconds" =~ ^[0-9]+$ && "${2:---core}" == --core ]] || die "usage: footprint.sh [SECONDS | --quick] [--core]"
+what=agent
+if [[ "${2:-}" == --core ]]; then
+  export OMNITIDE_HEALTH_ENABLED=false OMNITIDE_METRICS_EBPF_ENABLED=false
+  what="agent, its core"
+fi
 scratch="$(mktemp -d)"
 agent=0
 registry=0
@@ -37,5 +43,5 @@ agent_pss="$(pss_kib "$agent")"
 registry_pss="$(pss_kib "$registry")"
 printf 'after %s s: agent %s KiB PSS, %s %% of a core; registry with one node %s KiB PSS, %s %%\n' \
   "$seconds" "$agent_pss" "$agent_cpu" "$registry_pss" "$registry_cpu"
-row "PSS of the agent after ${seconds} s, aim: 10 MB" "$(div "$((agent_pss * 1024))" 1000000) MB" "10 MB" "$(div "$((agent_pss * 1024))" 10000000)"
-row "CPU of the idle agent, aim: 0.2 % of a core" "$agent_cpu %" "0.2 %" "$(div "$agent_cpu" 0.2)"
+row "PSS of the $what after ${seconds} s, aim: 10 MB" "$(div "$((agent_pss * 1024))" 1000000) MB" "10 MB" "$(div "$((agent_pss * 1024))" 10000000)"
+row "CPU of the idle $what, aim: 0.2 % of a core" "$agent_cpu %" "0.2 %" "$(div "$agent_cpu" 0.2)"
