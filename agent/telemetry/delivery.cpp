@@ -1,6 +1,8 @@
 #include "agent/telemetry/delivery.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace omnitide::telemetry {
 
@@ -12,13 +14,16 @@ constexpr std::size_t kMostRanges = 256;
 
 }  // namespace
 
-Delivery::Delivery(RecordNumber first, RecordNumber next)
+Delivery::Delivery(RecordNumber first, RecordNumber next, const DeliveredRanges& delivered)
     : through_((first == 0 ? next : first) - 1),
       told_(through_),
       next_(next),
       live_(next),
       history_(through_ + 1),
-      history_end_(next) {}
+      history_end_(next) {
+  for (const NumberRange& range : delivered)
+    if (range.first != 0 && range.last < next) done(range.first, range.last);
+}
 
 void Delivery::appended(RecordNumber number) { next_ = number + 1; }
 
@@ -62,6 +67,7 @@ std::uint64_t Delivery::sent(RecordNumber first, RecordNumber last) {
 void Delivery::done(RecordNumber first, RecordNumber last) {
   first = std::max(first, through_ + 1);
   if (first > last) return;
+  beyond_changed_ = beyond_changed_ || done_.rows() > 0 || first > through_ + 1;
   done_.add(first, last);
   if (const auto end = done_.row_at(through_ + 1)) {
     through_ = *end;
@@ -75,6 +81,17 @@ std::optional<RecordNumber> Delivery::confirmed() {
   if (through_ == told_) return std::nullopt;
   told_ = through_;
   return told_;
+}
+
+std::optional<DeliveredRanges> Delivery::delivered() {
+  if (!std::exchange(beyond_changed_, false)) return std::nullopt;
+  DeliveredRanges out{};
+  const auto& rows = done_.all();
+  const std::size_t kept = std::min(rows.size(), out.size());
+  auto row = std::prev(rows.end(), static_cast<std::ptrdiff_t>(kept));
+  for (std::size_t i = 0; i < kept; ++i, ++row)
+    out.at(i) = {row->first, row->second};
+  return out;
 }
 
 }  // namespace omnitide::telemetry

@@ -16,8 +16,9 @@ namespace omnitide::telemetry {
 class Delivery {
  public:
   Delivery() = default;
-  // Of a spool whose oldest record is `first` (0: it is empty) and whose next append gets `next`.
-  Delivery(RecordNumber first, RecordNumber next);
+  // Of a spool whose oldest record is `first` (0: it is empty) and whose next append gets `next`. `delivered`: what an
+  // earlier process had confirmed beyond.
+  Delivery(RecordNumber first, RecordNumber next, const DeliveredRanges& delivered = {});
 
   void appended(RecordNumber number);
   void online();   // everything that has not left is history from here on
@@ -41,6 +42,8 @@ class Delivery {
   void done(RecordNumber first, RecordNumber last);
   // Everything up to this number has left; nothing when that is no news.
   [[nodiscard]] std::optional<RecordNumber> confirmed();
+  // What has left beyond, for the next process; nothing when that is no news.
+  [[nodiscard]] std::optional<DeliveredRanges> delivered();
   [[nodiscard]] std::uint64_t history_left() const { return online_ ? history_end_ - history_ : 0; }
 
  private:
@@ -50,7 +53,7 @@ class Delivery {
   RecordNumber next_ = 1;                // of the next append
   RecordNumber live_ = 1;                // next to send live
   RecordNumber history_ = 1, history_end_ = 1;
-  bool online_ = false;
+  bool online_ = false, beyond_changed_ = false;
   Ranges done_, sent_;  // beyond through_
 };
 

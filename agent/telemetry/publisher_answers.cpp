@@ -86,7 +86,9 @@ void Publisher::Impl::confirm() {
   for (std::size_t i = 0; i < kStreams; ++i) {
     const auto through = lanes_[i].delivery.confirmed();
     if (through) spool_->confirm(static_cast<Stream>(i), *through);
-    news = news || through.has_value();
+    const auto beyond = lanes_[i].delivery.delivered();
+    if (beyond) spool_->keep_delivered(static_cast<Stream>(i), *beyond);
+    news = news || through || beyond;
   }
   if (news) write_soon(false);  // else a kill would make all of it come again
 }

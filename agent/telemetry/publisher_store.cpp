@@ -31,7 +31,8 @@ Result<> Publisher::Impl::open_folder() {
   spool_ = std::move(*spool);
   const SpoolStatus status = spool_->status();
   for (std::size_t i = 0; i < kStreams; ++i)
-    lanes_[i].delivery = Delivery(status.streams[i].first, status.streams[i].next);
+    lanes_[i].delivery =
+        Delivery(status.streams[i].first, status.streams[i].next, spool_->delivered(static_cast<Stream>(i)));
   expired_at_ = now;
   if (!options_.sparkplug) return {};
   return open_session();

@@ -18,6 +18,7 @@ class Ranges {
   // The end of the row that begins at `first`, exactly.
   [[nodiscard]] std::optional<std::uint64_t> row_at(std::uint64_t first) const;
   [[nodiscard]] std::size_t rows() const { return rows_.size(); }
+  [[nodiscard]] const std::map<std::uint64_t, std::uint64_t>& all() const { return rows_; }  // first -> last
 
  private:
   std::map<std::uint64_t, std::uint64_t> rows_;  // first -> last, disjoint and not adjacent

@@ -9,11 +9,11 @@ namespace omnitide::telemetry {
 
 namespace {
 
-// Drops and confirmations. The next number follows from the records, unless none of them was written; then one of
-// these has changed too.
+// Drops, confirmations and deliveries. The next number follows from the records, unless none of them was written; then
+// one of these has changed too.
 bool differs(const SpoolState& a, const SpoolState& b) {
   return !std::ranges::equal(a, b, [](const StreamState& x, const StreamState& y) {
-    return x.confirmed == y.confirmed && x.dropped == y.dropped;
+    return x.confirmed == y.confirmed && x.dropped == y.dropped && x.delivered == y.delivered;
   });
 }
 
@@ -199,6 +199,8 @@ Result<std::vector<Record>> Spool::read(Stream stream, RecordNumber after, std::
 }
 void Spool::confirm(Stream stream, RecordNumber through) { impl_->confirm(stream, through); }
 void Spool::refuse(Stream stream, RecordNumber number) { impl_->refuse(stream, number); }
+void Spool::keep_delivered(Stream stream, const DeliveredRanges& ranges) { impl_->keep_delivered(stream, ranges); }
+const DeliveredRanges& Spool::delivered(Stream stream) const { return impl_->delivered(stream); }
 void Spool::expire(WallTime now) { impl_->expire(now); }
 SpoolStatus Spool::status() const { return impl_->status(); }
 

@@ -83,6 +83,10 @@ class Spool {
                                                  std::size_t most_bytes);
   // All up to this number leave. What was confirmed before it was written is never written.
   void confirm(Stream stream, RecordNumber through);
+  // What the broker has beyond what is confirmed. It stays in the spool; the next process is told by delivered(), as
+  // far as the records were written.
+  void keep_delivered(Stream stream, const DeliveredRanges& ranges);
+  [[nodiscard]] const DeliveredRanges& delivered(Stream stream) const;
   // This one leaves as dropped: the broker refuses it, and would again.
   void refuse(Stream stream, RecordNumber number);
   // Evicts by age. Once a minute is enough.

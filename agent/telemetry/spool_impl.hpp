@@ -32,6 +32,10 @@ class Spool::Impl {
                                                  std::size_t most_bytes);
   void confirm(Stream stream, RecordNumber through);
   void refuse(Stream stream, RecordNumber number);
+  void keep_delivered(Stream stream, const DeliveredRanges& ranges) { log(stream).keep_delivered(ranges); }
+  [[nodiscard]] const DeliveredRanges& delivered(Stream stream) const {
+    return logs_[static_cast<std::size_t>(stream)].delivered();
+  }
   void expire(WallTime now);
   // Evicts until so many bytes have room beside the rest. False: what is there matters more than the stream.
   [[nodiscard]] bool make_room(std::uint64_t bytes, Stream for_stream);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "agent/telemetry/crc32c.hpp"
@@ -16,7 +17,52 @@ constexpr std::string_view kMagic = "OMNISTA1";
 constexpr const char* kName = "state";
 constexpr std::size_t kStreamBytes = (2 + kDropCauses) * sizeof(std::uint64_t);
 constexpr std::size_t kChecksum = 16 + kStreams * kStreamBytes;
-static_assert(kChecksum + sizeof(std::uint32_t) <= StateFile::kSlot);
+// What was delivered beyond has a place and a checksum of its own: a version that does not know it reads the rest, and
+// what is torn here costs records that are sent twice.
+constexpr std::size_t kDelivered = 512;
+constexpr std::size_t kDeliveredChecksum = kDelivered + 8 + kStreams * kMostDelivered * 2 * sizeof(std::uint64_t);
+static_assert(kChecksum + sizeof(std::uint32_t) <= kDelivered);
+static_assert(kDeliveredChecksum + sizeof(std::uint32_t) <= StateFile::kSlot);
+
+void encode_delivered(const StateSlot& slot, char* bytes) {
+  char* at = bytes + kDelivered;
+  store(at, slot.generation);
+  at += 8;
+  for (const StreamState& stream : slot.state) {
+    for (const NumberRange& range : stream.delivered) {
+      store(at, range.first);
+      store(at + 8, range.last);
+      at += 16;
+    }
+  }
+  store(at, crc32c(0, {bytes + kDelivered, kDeliveredChecksum - kDelivered}));
+}
+
+bool is_sound(const StreamState& stream) {
+  RecordNumber last = stream.confirmed;
+  bool ended = false;
+  for (const NumberRange& range : stream.delivered) {
+    ended = ended || range.first == 0;
+    if (ended && range != NumberRange{}) return false;
+    if (!ended && (range.first <= last || range.last < range.first || range.last >= stream.next)) return false;
+    last = std::max(last, range.last);
+  }
+  return true;
+}
+
+void decode_delivered(std::string_view bytes, StateSlot& out) {
+  const std::string_view part = bytes.substr(kDelivered, kDeliveredChecksum - kDelivered);
+  if (load<std::uint64_t>(part.data()) != out.generation) return;
+  if (load<std::uint32_t>(bytes.data() + kDeliveredChecksum) != crc32c(0, part)) return;
+  const char* at = part.data() + 8;
+  for (StreamState& stream : out.state) {
+    for (NumberRange& range : stream.delivered) {
+      range = {load<std::uint64_t>(at), load<std::uint64_t>(at + 8)};
+      at += 16;
+    }
+    if (!is_sound(stream)) stream.delivered = {};
+  }
+}
 
 }  // namespace
 
@@ -36,6 +82,7 @@ std::string encode_slot(const StateSlot& slot) {
       put(count);
   }
   store(at, crc32c(0, {out.data(), kChecksum}));
+  encode_delivered(slot, out.data());
   return out;
 }
 
@@ -57,6 +104,7 @@ std::optional<StateSlot> decode_slot(std::string_view bytes) {
       count = get();
     if (stream.next == 0 || stream.confirmed >= stream.next) return std::nullopt;
   }
+  decode_delivered(bytes, out);
   return out;
 }
 

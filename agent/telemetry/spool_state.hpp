@@ -18,6 +18,7 @@ struct StreamState {
   RecordNumber next = 1;
   RecordNumber confirmed = 0;
   DropCounts dropped{};
+  DeliveredRanges delivered{};  // beyond `confirmed` and below `next`
   bool operator==(const StreamState&) const = default;
 };
 using SpoolState = std::array<StreamState, kStreams>;

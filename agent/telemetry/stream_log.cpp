@@ -8,6 +8,22 @@
 
 namespace omnitide::telemetry {
 
+namespace {
+
+// Of the ranges what is between the two. The number of a record that is not written may be given out again after a
+// kill, to a record that nobody has.
+DeliveredRanges within(const DeliveredRanges& ranges, RecordNumber confirmed, RecordNumber next) {
+  DeliveredRanges out{};
+  std::size_t count = 0;
+  for (const NumberRange& range : ranges) {
+    const RecordNumber first = std::max(range.first, confirmed + 1), last = std::min(range.last, next - 1);
+    if (range.first != 0 && first <= last) out.at(count++) = {first, last};
+  }
+  return out;
+}
+
+}  // namespace
+
 std::uint64_t StreamLog::pending() const {
   return segments_.empty() ? 0 : segments_.back().bytes - segments_.back().written;
 }
@@ -87,6 +103,7 @@ Result<> StreamLog::write(bool may_skip) {
 StreamState StreamLog::to_save(bool with_memory) const {
   StreamState out = state_;
   if (!with_memory) out.next = std::max(taken_, state_.confirmed) + 1;
+  out.delivered = within(state_.delivered, out.confirmed, out.next);
   return out;
 }
 

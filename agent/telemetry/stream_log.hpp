@@ -74,6 +74,8 @@ class StreamLog {
   void expire(WallTime limit);
   // The segments through the first one whose records leave by it. False: there is none.
   [[nodiscard]] bool evict_front(DropCause cause);
+  void keep_delivered(const DeliveredRanges& ranges) { state_.delivered = ranges; }
+  [[nodiscard]] const DeliveredRanges& delivered() const { return state_.delivered; }
   void count(DropCause cause) { ++state_.dropped[static_cast<std::size_t>(cause)]; }
 
   // Writes again what a failed sync may have lost. An error: it has to be tried again.

@@ -47,6 +47,47 @@ TEST_CASE("live records confirmed beside a history are not sent again after the 
   CHECK(delivery.confirmed() == 21);
 }
 
+TEST_CASE("what live records had confirmed beside a history is not history for the next process") {
+  Delivery before(1, 11);
+  before.online();
+  CHECK(!before.delivered());
+  for (RecordNumber number = 11; number <= 20; ++number) {
+    before.appended(number);
+    before.take_live(number);
+    if (number != 15) before.done(number, number);
+  }
+  before.take_history(1);
+  before.done(1, 1);
+  const auto ranges = before.delivered();
+  REQUIRE(ranges);
+  CHECK((*ranges)[0] == NumberRange{11, 14});
+  CHECK((*ranges)[1] == NumberRange{16, 20});
+  CHECK((*ranges)[2] == NumberRange{});
+  CHECK(!before.delivered());  // no news
+
+  Delivery after(2, 21, *ranges);
+  after.online();
+  std::vector<RecordNumber> wanted;
+  for (RecordNumber number = 1; number <= 21; ++number)
+    if (after.wants_history(number)) wanted.push_back(number);
+  CHECK(wanted == std::vector<RecordNumber>{2, 3, 4, 5, 6, 7, 8, 9, 10, 15});
+  after.done(2, 10);
+  CHECK(after.confirmed() == 14);
+  after.done(15, 15);
+  CHECK(after.confirmed() == 20);
+  CHECK((*after.delivered())[0] == NumberRange{});
+}
+
+TEST_CASE("of more ranges than can be kept the newest are") {
+  Delivery delivery(1, 1001);
+  for (RecordNumber number = 2; number <= 200; number += 2)
+    delivery.done(number, number);
+  const auto ranges = delivery.delivered();
+  REQUIRE(ranges);
+  CHECK(ranges->back() == NumberRange{200, 200});
+  CHECK(ranges->front() == NumberRange{200 - 2 * (kMostDelivered - 1), 200 - 2 * (kMostDelivered - 1)});
+}
+
 TEST_CASE("what was evicted before it was sent counts as left") {
   Delivery delivery(1, 101);
   delivery.online();

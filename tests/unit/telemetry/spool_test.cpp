@@ -1,7 +1,10 @@
 #include "agent/telemetry/spool.hpp"
 
+#include <algorithm>
 #include <fstream>
+#include <initializer_list>
 
+#include "tests/harness/child.hpp"
 #include "tests/harness/fixture.hpp"
 #include "tests/harness/spool_folder.hpp"
 
@@ -190,6 +193,59 @@ TEST_CASE("what is confirmed while a sync runs is kept when the process is kille
     spool->confirm(Stream::conditions, last);
     REQUIRE(spool->write());
     CHECK(left().empty());
+  }
+}
+
+namespace {
+
+DeliveredRanges ranges_of(std::initializer_list<NumberRange> ranges) {
+  DeliveredRanges out{};
+  std::ranges::copy(ranges, out.begin());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("what the broker has beside a waiting history is known after a kill, as far as its records were written") {
+  const QuickFolder tree;
+  const std::string folder = tree.path() + "/now", killed = tree.path() + "/killed";
+  std::filesystem::create_directory(folder);
+  auto spool = open_spool(folder);
+  const auto kill = [&folder, &killed] {
+    std::filesystem::remove_all(killed);
+    std::filesystem::copy(folder, killed);
+    return open_spool(killed);
+  };
+  for (int i = 0; i < 20; ++i)
+    put(*spool, Stream::metrics);
+  REQUIRE(spool->write());
+  put(*spool, Stream::metrics);  // 21 may be another record's number after a kill
+  spool->keep_delivered(Stream::metrics, ranges_of({{5, 9}, {15, 21}}));
+  // The state goes out in front of the records.
+  REQUIRE(spool->write());
+  CHECK(kill()->delivered(Stream::metrics) == ranges_of({{5, 9}, {15, 20}}));
+  spool->confirm(Stream::metrics, 6);
+  REQUIRE(spool->write());
+  auto again = kill();
+  CHECK(again->delivered(Stream::metrics) == ranges_of({{7, 9}, {15, 21}}));
+  CHECK(again->delivered(Stream::events) == DeliveredRanges{});
+  CHECK(numbers(*again, Stream::metrics) == range(7, 21));  // they stay until all before them has left
+  again = nullptr;
+
+  // What an older version wrote has no such part, and a torn one counts for nothing: the rest holds.
+  for (const char fill : {'\0', '\x55'}) {
+    again = kill();
+    again = nullptr;
+    std::string state = read_text(killed + "/state");
+    for (std::size_t slot = 0; slot < state.size(); slot += 4096)
+      state.replace(slot + 512, 4096 - 512, 4096 - 512, fill);
+    std::ofstream(killed + "/state", std::ios::binary | std::ios::trunc) << state;
+    again = open_spool(killed);
+    CHECK(again->delivered(Stream::metrics) == DeliveredRanges{});
+    CHECK(numbers(*again, Stream::metrics) == range(7, 21));
+    CHECK(again->status().streams[static_cast<std::size_t>(Stream::metrics)].dropped ==
+          std::array<std::uint64_t, kDropCauses>{});
+    again = nullptr;
   }
 }
 
