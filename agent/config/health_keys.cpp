@@ -148,7 +148,9 @@ std::vector<Key> threshold_keys() {
           [](Config& c, const Value& v, Problems& p) { read_count(v, 10, 99, c.health.thresholds.use, p); },
           get_threshold<&T::use>},
       Key{"health.thresholds.certificate", "duration, 1m to 365d",
-          "How long the registration's certificate must still be valid.", "", "", false, false,
+          "How long the registration's certificate must still be valid; a quarter of its whole time where that is "
+          "less.",
+          "", "", false, false,
           [](Config& c, const Value& v, Problems& p) {
             read_duration(v, 1min, std::chrono::days{365}, c.health.thresholds.certificate, p);
           },

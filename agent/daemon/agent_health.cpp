@@ -18,8 +18,11 @@ void Agent::start_health() {
   const Result<Root> root = Root::open("/");
   if (root.has_error()) return parts_.set("health", PartState::failed, root.error().message);
   HealthPart::Sources sources{
-      .certificate_expires = [this]() -> std::optional<WallTime> {
-        return registration_ ? registration_->view().certificate_expires : std::nullopt;
+      .certificate = [this]() -> std::optional<std::pair<WallTime, WallTime>> {
+        if (!registration_) return std::nullopt;
+        const registration::View view = registration_->view();
+        if (!view.certificate_begins || !view.certificate_expires) return std::nullopt;
+        return std::pair(*view.certificate_begins, *view.certificate_expires);
       },
       .on_change = [this] { health_changed(); },
       .on_state = [this](PartState state, std::string reason) { parts_.set("health", state, std::move(reason)); }};

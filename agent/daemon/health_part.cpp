@@ -219,9 +219,13 @@ asio::awaitable<void> HealthPart::round(std::vector<std::size_t> due) {
 void HealthPart::add_own(model::SampleBatch& out) {
   out.add(health::daemon_family(health::kLoopLag), lag_.count());
   out.add(health::daemon_family(health::kAgentBytes), static_cast<double>(resident_bytes()));
-  if (const auto expires = sources_.certificate_expires())
-    out.add(health::daemon_family(health::kCertificateSeconds),
-            std::chrono::duration<double>(*expires - wall_now()).count(), {"registration"});
+  const auto certificate = sources_.certificate();
+  if (!certificate) return;
+  const auto [begins, ends] = *certificate;
+  out.add(health::daemon_family(health::kCertificateSeconds), std::chrono::duration<double>(ends - wall_now()).count(),
+          {"registration"});
+  out.add(health::daemon_family(health::kCertificateLifetime), std::chrono::duration<double>(ends - begins).count(),
+          {"registration"});
 }
 
 // The kernel says when something breaks, never when it is whole again: a check of the same condition knows, and else

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/clock.hpp"
@@ -41,8 +42,9 @@ class HealthPart {
     std::string state_dir, boot_id;
   };
   struct Sources {
-    std::function<std::optional<WallTime>()> certificate_expires;  // of the registration
-    std::function<void()> on_change;                               // conditions() says something else
+    // Of the registration: when it began to be valid, when it ends.
+    std::function<std::optional<std::pair<WallTime, WallTime>>()> certificate;
+    std::function<void()> on_change;  // conditions() says something else
     std::function<void(model::PartState, std::string reason)> on_state;
   };
 

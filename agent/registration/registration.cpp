@@ -119,7 +119,10 @@ class Registration::Impl {
     out.node_id = identity_.node_id();
     out.start_id = statement_.incarnation.start_id;
     out.saved = machine_.saved();
-    if (const auto certificate = machine_.certificate()) out.certificate_expires = certificate->not_after;
+    if (const auto certificate = machine_.certificate()) {
+      out.certificate_begins = certificate->not_before;
+      out.certificate_expires = certificate->not_after;
+    }
     out.last_acknowledged = last_acknowledged_;
     const auto wait = machine_.next_attempt() - std::chrono::steady_clock::now();
     out.next_attempt_in = std::max(std::chrono::ceil<std::chrono::milliseconds>(wait), std::chrono::milliseconds{0});

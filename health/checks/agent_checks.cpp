@@ -26,7 +26,9 @@ Finding look_at_certificates(const Readings& readings, std::chrono::duration<dou
       format_duration(std::chrono::minutes(static_cast<std::int64_t>(std::max(shortest, 0.0) / 60)));
   if (shortest <= 0)
     return bad("CertificateExpired", fmt::format("the certificate {} has expired", name), {{"certificate", name}});
-  if (shortest < least.count())
+  // Of one that is made for a day, less than three days are left from its first second on.
+  const auto lifetime = readings.value(kCertificateLifetime, "certificate", name);
+  if (shortest < std::min(least.count(), lifetime ? *lifetime / 4 : least.count()))
     return bad("CertificateExpires", fmt::format("the certificate {} expires in {}", name, left),
                {{"certificate", name}, {"left", left}});
   return good("CertificatesValid", fmt::format("the first to expire, {}, has {} left", name, left));

@@ -27,6 +27,8 @@ constexpr std::array kRouteFamilies{
 constexpr std::array kDaemonFamilies{
     MetricDescriptor{kCertificateSeconds, "seconds", "How long a certificate is still valid.", MetricType::gauge,
                      kByCertificate},
+    MetricDescriptor{kCertificateLifetime, "seconds", "How long a certificate is valid in all.", MetricType::gauge,
+                     kByCertificate},
     MetricDescriptor{
         kLoopLag, "seconds", "How late the agent's loop was at most since the last round.", MetricType::gauge, {}},
     MetricDescriptor{kAgentBytes, "bytes", "Resident memory of the agent.", MetricType::gauge, {}}};

@@ -178,6 +178,11 @@ TEST_CASE("memory errors, temperatures, certificates and the agent itself") {
   REQUIRE(temperature.evaluate(hot(60, 5).at(90s)).verdict == Verdict::good);  // a limit that is nonsense
   goes_and_comes(expiry, certificate(90 * 86400), certificate(86400), "CertificateExpires");
   REQUIRE(expiry.evaluate(certificate(-5).at(90s)).reason == "CertificateExpired");
+  const auto daily = [&certificate](double seconds) {  // one that is made for a day
+    return certificate(seconds).add(health::kCertificateLifetime, 86400, {{"certificate", "node"}});
+  };
+  goes_and_comes(expiry, daily(86399), daily(20000), "CertificateExpires");
+  REQUIRE(expiry.evaluate(daily(22000).at(90s)).verdict == Verdict::good);
   goes_and_comes(self, agent(0.01, 1e6), agent(3, 1e6), "LoopLags");
   goes_and_comes(self, agent(0.01, 1e6), agent(0, 1e9), "AgentMemoryHigh");
 }
