@@ -11,7 +11,7 @@ namespace omnitide::discovery {
 namespace {
 
 constexpr std::uint64_t kFnvOffset = 14695981039346656037ULL, kFnvPrime = 1099511628211ULL;
-constexpr std::size_t kMaxMounts = 4U << 20U;
+constexpr std::size_t kMaxMountBytes = 4U << 20U;
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Result<bool> MountMonitor::drain() {
   std::uint64_t digest = kFnvOffset;
   std::size_t total = 0;
   std::array<char, 16384> chunk{};
-  while (total <= kMaxMounts) {
+  while (total <= kMaxMountBytes) {
     const ssize_t got = ::read(fd_.get(), chunk.data(), chunk.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_errno(errno, "cannot read the mount table");
@@ -38,7 +38,7 @@ Result<bool> MountMonitor::drain() {
     for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i)
       digest = (digest ^ static_cast<unsigned char>(chunk[i])) * kFnvPrime;
   }
-  const bool changed = digest != digest_ || total > kMaxMounts;
+  const bool changed = digest != digest_ || total > kMaxMountBytes;
   digest_ = digest;
   return changed;
 }

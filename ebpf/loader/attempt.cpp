@@ -49,7 +49,7 @@ Attempt failed(int error, std::string what) { return {error, std::move(what)}; }
 // libbpf's low-level calls give a descriptor or a negative errno.
 UniqueFd owned(int result, int& error) {
   error = result < 0 ? -result : 0;
-  return UniqueFd(result < 0 ? -1 : result);
+  return omnitide::owned(result);
 }
 
 UniqueFd create_map(bpf_map_type type, std::uint32_t key, std::uint32_t value, std::uint32_t entries,

@@ -21,7 +21,7 @@ int link_error(const UniqueFd& program, int device, bpf_attach_type type, std::u
   options.sz = sizeof options;
   options.flags = flags;
   const int result = bpf_link_create(program.get(), device, type, &options);
-  const UniqueFd link(result < 0 ? -1 : result);
+  const UniqueFd link = owned(result);
   return result < 0 ? -result : 0;
 }
 
