@@ -78,9 +78,10 @@ int resume(const Session& session) {
 int run_check(const Session& session, const std::string& check) {
   v1::HealthRunRequest request;
   request.set_check(check);
-  constexpr std::chrono::seconds kPatience{15};  // a collection ends after five seconds
+  // A collection ends after five seconds; one check of the operator's may take five minutes.
+  const std::chrono::seconds patience{check.empty() ? 15 : 360};
   const Result<v1::HealthStatus> status =
-      ask<v1::HealthStatus>(session, "POST", "/v1/health/run", request.SerializeAsString(), kPatience);
+      ask<v1::HealthStatus>(session, "POST", "/v1/health/run", request.SerializeAsString(), patience);
   return status.has_error() ? session.failed(status.error()) : show(session, *status);
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace omnitide::config {
@@ -23,6 +24,24 @@ struct RemediationConfig {
   std::string lock_file = "/etc/omnitide/health.lock";
 };
 
+// A check that the operator gives. What it looks at is one of these.
+enum class CheckKind : std::uint8_t { command, http, tcp, file };
+[[nodiscard]] std::string_view name(CheckKind kind);
+
+struct HealthCheckConfig {
+  std::string name, condition;
+  CheckKind kind = CheckKind::command;
+  std::vector<std::string> command;      // [0] is an absolute path
+  std::string target;                    // a URL, HOST:PORT or a file's path
+  std::uint32_t status = 0;              // of HTTP; 0: 200 to 299
+  std::string body;                      // must be in the answer; empty: anything
+  std::string ca_file;                   // empty: the system's CAs
+  std::chrono::milliseconds max_age{0};  // of a file; 0: it must only be there
+  std::chrono::milliseconds interval{30'000}, timeout{5'000};
+  std::uint32_t failures = 3, successes = 1;  // rounds in a row until it is believed
+  std::string reason, message;                // while it is bad; empty: what was seen
+};
+
 struct HealthConfig {
   bool enabled = true;
   std::chrono::milliseconds interval{15'000};
@@ -32,6 +51,7 @@ struct HealthConfig {
   std::uint32_t kernel_log_rate = 1'000;  // lines a second
   std::vector<std::string> rule_files;    // of node-problem-detector's form
   std::vector<std::string> units;         // watched, and restarted when they fail
+  std::vector<HealthCheckConfig> checks;
   RemediationConfig remediation;
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "agent/base/text.hpp"
+#include "agent/config/health_checks.hpp"
 #include "agent/config/reading.hpp"
 #include "agent/config/values.hpp"
 
@@ -18,14 +19,18 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t kLongestUnit = 255;
 
-// The names of health/checks; a unit test of the daemon holds them against those.
-const std::vector<std::string>& check_names() {
+}  // namespace
+
+// A unit test of the daemon holds them against those of health/checks.
+const std::vector<std::string>& built_in_checks() {
   static const std::vector<std::string> names{
       "disk-space", "disk-inodes",   "readonly",      "filesystem-errors", "memory",      "processes",
       "open-files", "conntrack",     "default-route", "resolver",          "link-errors", "carrier",
-      "clock",      "memory-errors", "temperature",   "certificates",      "agent"};
+      "clock",      "memory-errors", "temperature",   "certificates",      "agent",       "kubelet"};
   return names;
 }
+
+namespace {
 
 // Conditions for which a reboot may help: none that it only hides.
 const std::vector<std::string>& reboot_conditions() {
@@ -184,7 +189,7 @@ const std::vector<Key>& health_keys() {
             [](const Config& c) { return show(c.health.interval); }},
         Key{"health.exclude", "list of checks", "Checks that are not made; `omnitide-agent health` lists all.", "[]",
             "[temperature]", false, false,
-            [](Config& c, const Value& v, Problems& p) { read_words(v, check_names(), c.health.exclude, p); },
+            [](Config& c, const Value& v, Problems& p) { read_words(v, built_in_checks(), c.health.exclude, p); },
             [](const Config& c) { return show(c.health.exclude); }},
         Key{"health.kernel_log", "boolean",
             "Read /dev/kmsg and hold it against rules; needs CAP_SYSLOG where dmesg is restricted.", "", "", false,
@@ -196,14 +201,20 @@ const std::vector<Key>& health_keys() {
             [](Config& c, const Value& v, Problems& p) { read_count(v, 10, 100'000, c.health.kernel_log_rate, p); },
             [](const Config& c) { return show(c.health.kernel_log_rate); }},
         Key{"health.rule_files", "list of absolute paths",
-            "Rules beside the agent's own, in node-problem-detector's form, for its plugin kmsg.", "[]",
+            "Rules beside the agent's own, in node-problem-detector's form, for its plugins kmsg and custom.", "[]",
             "[/etc/omnitide/kernel-monitor.json]", false, false,
             [](Config& c, const Value& v, Problems& p) { read_files(v, c.health.rule_files, p); },
             [](const Config& c) { return show(c.health.rule_files); }},
         Key{"health.units", "list of units", "Units of systemd that must run: watched, and restarted when they fail.",
             "[]", "[nginx.service]", false, false,
             [](Config& c, const Value& v, Problems& p) { read_units(v, c.health.units, p); },
-            [](const Config& c) { return show(c.health.units); }}};
+            [](const Config& c) { return show(c.health.units); }},
+        Key{"health.checks", "list of checks",
+            "Checks of your own, each with a name and one of command, http, tcp and file: docs/health.md. Commands are "
+            "taken only from files that root owns and nobody else may write.",
+            "[]", "[{name: web, http: \"http://127.0.0.1:8080/healthz\", interval: 15s}]", false, false,
+            [](Config& c, const Value& v, Problems& p) { read_checks(v, c.health.checks, p); },
+            [](const Config& c) { return show_checks(c.health.checks); }}};
     for (auto more : {threshold_keys, remediation_keys}) {
       for (const Key& key : more())
         out.push_back(key);

@@ -15,6 +15,8 @@
 #include "agent/base/fd.hpp"
 #include "agent/base/root.hpp"
 #include "agent/base/text.hpp"
+#include "agent/base/trust.hpp"
+#include "agent/config/health_checks.hpp"
 #include "agent/config/schema.hpp"
 
 namespace omnitide::config {
@@ -175,7 +177,7 @@ class Loader {
       if (problem.line == 0) problem.line = origin.line;
       fault(origin, std::move(problem));
     }
-    if (!problems.empty()) return;
+    if (!problems.empty() || !may_run(key, scratch, origin)) return;
     if (!key.is_map) {
       effective_.insert_or_assign(std::string(key.path), Effective{value, origin});
       return;
@@ -185,6 +187,27 @@ class Loader {
       if (entry.line != 0 && origin.layer == Layer::file) own.line = entry.line;
       maps_[&key].insert_or_assign(entry.key, Effective{entry.value, std::move(own)});
     }
+  }
+
+  // What is to be run is root's word: not that of whoever sets a variable or may write a file.
+  bool may_run(const Key& key, const Config& config, const Origin& origin) {
+    if (!has_commands(config)) return true;
+    Problem problem{origin.line, std::string(key.path), "has a command, and stands in no file",
+                    "commands are taken only from files that root owns and nobody else may write"};
+    if (origin.layer == Layer::file) {
+      const Result<> trusted = only_root_writes(absolute(origin.name));
+      if (!trusted.has_error()) return true;
+      problem.message = fmt::format("has a command, and {}", trusted.error().message);
+      if (!trusted.error().hint.empty()) problem.hint += ": " + trusted.error().hint;
+    }
+    fault(origin, std::move(problem));
+    return false;
+  }
+
+  static std::string absolute(const std::string& path) {
+    if (path.starts_with('/')) return path;
+    std::array<char, kLongestPath> here{};
+    return ::getcwd(here.data(), here.size()) == nullptr ? path : fmt::format("{}/{}", here.data(), path);
   }
 
   void read_environment() {

@@ -63,8 +63,9 @@ void HealthPart::changed(const health::ConditionChange& change) {
   const bool bad = now.verdict == Verdict::bad;
   // That all was well at the start is no news.
   if (!bad && change.before != Verdict::bad) return;
-  record("condition", now.condition, bad ? "true" : "false", now.reason, now.message, now.evidence);
-  const std::string what = fmt::format("{} is {}: {}", now.condition, bad ? "true" : "false", printable(now.message));
+  const std::string is = bad ? "true" : now.verdict == Verdict::good ? "false" : "unknown";
+  record("condition", now.condition, is, now.reason, now.message, now.evidence);
+  const std::string what = fmt::format("{} is {}: {}", now.condition, is, printable(now.message));
   if (bad)
     log::warning(Part::health, what, {{"reason", now.reason}, {"check", now.check}});
   else
@@ -91,6 +92,16 @@ void HealthPart::heard(health::Finding finding) {
   if (entry != nullptr && entry->settled.verdict == Verdict::bad) finding = entry->settled;
   settle(std::move(finding), {1, 1}, wall_now());
   tell_changes();
+}
+
+// What a probe found.
+void HealthPart::heard(health::Finding finding, const Probe& probe) {
+  const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
+  const bool lasts = entry != nullptr && entry->settled.verdict == Verdict::bad && finding.verdict == Verdict::bad;
+  if (probe.words_are_news && lasts && entry->settled.message != finding.message) dirty_ = news_ = true;
+  settle(std::move(finding), probe.hysteresis, wall_now());
+  tell_changes();
+  tell_state();
 }
 
 void HealthPart::told_units(std::vector<health::Finding> findings) {

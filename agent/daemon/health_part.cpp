@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "agent/base/text.hpp"
+#include "agent/daemon/health_kubernetes.hpp"
 #include "agent/daemon/health_remedy.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/daemon/tuple.hpp"
@@ -53,8 +54,11 @@ HealthPart::HealthPart(asio::io_context& context, io::WorkerPool& pool, Root roo
       history_(place_.state_dir + "/health-history.jsonl"),
       round_timer_(context),
       decide_timer_(context) {
+  load_plugins();
   load();
   make_checks();
+  make_probes();
+  forget_others();
 }
 
 // What was damaged is put aside, and its budgets count as used up.
@@ -106,7 +110,17 @@ void HealthPart::make_checks() {
     needed.insert(check.collectors.begin(), check.collectors.end());
     checks_.push_back({std::move(check), {}});
   }
-  // What an earlier configuration checked and this one does not is said by nobody.
+  std::vector<model::Collector> collectors;
+  for (auto& each : discovery::node_collectors(root_, model::CollectorSettings()))
+    if (needed.contains(each.name)) collectors.push_back(std::move(each));
+  for (auto& each : health::probes(root_))
+    if (needed.contains(each.name)) collectors.push_back(std::move(each));
+  engine_ = std::make_unique<metrics::CollectionEngine>(context_.get_executor(), pool_, std::move(collectors),
+                                                        [this](model::SampleBatch& out) { add_own(out); });
+}
+
+// What an earlier configuration checked and this one does not is said by nobody.
+void HealthPart::forget_others() {
   const std::vector<health::ConditionEntry> entries = store_.entries();
   const std::vector<health::Finding> of_log = kernel_log_ ? kernel_log_->defaults() : std::vector<health::Finding>{};
   for (const health::ConditionEntry& entry : entries) {
@@ -118,15 +132,57 @@ void HealthPart::make_checks() {
     });
     const bool unit = std::ranges::any_of(
         config_.units, [&known](const std::string& name) { return unit_check(name) == known.check; });
-    if (!checked && !logged && !unit) store_.forget(known.condition, known.check);
+    const Probe* probe = probes_->find(known.check);
+    const bool probed = probe != nullptr && probe->condition == known.condition;
+    if (!checked && !logged && !unit && !probed) store_.forget(known.condition, known.check);
   }
-  std::vector<model::Collector> collectors;
-  for (auto& each : discovery::node_collectors(root_, model::CollectorSettings()))
-    if (needed.contains(each.name)) collectors.push_back(std::move(each));
-  for (auto& each : health::probes(root_))
-    if (needed.contains(each.name)) collectors.push_back(std::move(each));
-  engine_ = std::make_unique<metrics::CollectionEngine>(context_.get_executor(), pool_, std::move(collectors),
-                                                        [this](model::SampleBatch& out) { add_own(out); });
+}
+
+// Those of plugin "custom" among the rule files; the others are the logs'.
+void HealthPart::load_plugins() {
+  std::vector<std::string> others;
+  std::size_t rules = 0;
+  for (const std::string& path : config_.rule_files) {
+    Result<std::optional<PluginFile>> file = load_plugin_file(path);
+    if (file.has_value() && *file && (rules += (*file)->rules.size()) > kMostPluginRules)
+      file = fail(Code::resource_exhausted,
+                  fmt::format("{}: there are more than {} rules with programs", path, kMostPluginRules));
+    if (file.has_error()) {
+      log::error(Part::health, "a rule file is refused, going on without it", {{"reason", file.error().text()}});
+      refused_plugins_.push_back(file.error().text());
+    } else if (*file) {
+      plugins_.push_back(std::move(**file));
+    } else {
+      others.push_back(path);
+    }
+  }
+  config_.rule_files = std::move(others);
+}
+
+void HealthPart::make_probes() {
+  std::vector<Probe> all = configured_probes(config_);
+  std::vector<std::size_t> groups{0, kCommandsAtOnce};
+  KubernetesNode node;
+  node.interval = config_.interval;
+  node.known = [this](std::string_view condition, std::string_view check) {
+    const health::ConditionEntry* entry = store_.find(condition, check);
+    return entry != nullptr && entry->settled.verdict != Verdict::unknown;
+  };
+  for (Probe& probe : kubernetes_probes(node))
+    if (std::ranges::find(config_.exclude, probe.name) == config_.exclude.end()) all.push_back(std::move(probe));
+  for (const PluginFile& file : plugins_) {
+    for (Probe& probe : plugin_probes(file, groups.size()))
+      all.push_back(std::move(probe));
+    groups.push_back(file.concurrency);
+  }
+  HealthProbes::Told told{
+      .finding = [this](health::Finding finding, const Probe& probe) { heard(std::move(finding), probe); },
+      .event =
+          [this](const std::string& source, const health::Finding& found) {
+            const auto held = plugin_events_.pass(source + ' ' + found.reason, std::chrono::steady_clock::now());
+            if (held) heard(HealthKernelLog::Event{source, found.reason, found.message, *held});
+          }};
+  probes_ = std::make_unique<HealthProbes>(context_, std::move(all), std::move(groups), std::move(told));
 }
 
 void HealthPart::spawn(asio::awaitable<void> work) {
@@ -146,6 +202,8 @@ void HealthPart::start() {
   spawn(rounds());
   if (kernel_log_) spawn(kernel_log_->run(saved_sequence_));
   if (units_) spawn(units_->run());
+  for (asio::awaitable<void>& each : probes_->work())
+    spawn(std::move(each));
 }
 
 void HealthPart::stop() {
@@ -154,6 +212,7 @@ void HealthPart::stop() {
   decide_timer_.cancel();
   if (kernel_log_) kernel_log_->stop();
   if (units_) units_->stop();
+  probes_->stop();
   if (const Result<> saved = save(); saved.has_error())
     log::error(Part::health, "the state of health is not saved", {{"reason", saved.error().text()}});
 }
@@ -166,16 +225,24 @@ Result<> HealthPart::save() {
   return save_health(place_.state_dir + "/health.json", all);
 }
 
-void HealthPart::tell_state() {
-  std::vector<std::string> problems;
+std::vector<std::string> HealthPart::problems() const {
+  std::vector<std::string> out;
   if (kernel_log_) {
-    if (!kernel_log_->status().problem.empty()) problems.push_back(kernel_log_->status().problem);
+    if (!kernel_log_->status().problem.empty()) out.push_back(kernel_log_->status().problem);
     for (const std::string& refused : kernel_log_->status().refused)
-      problems.push_back(refused);
+      out.push_back(refused);
   }
-  if (!units_problem_.empty()) problems.push_back("units are not watched: " + units_problem_);
-  if (problems.empty()) return sources_.on_state(PartState::on, fmt::format("{} checks", checks_.size()));
-  sources_.on_state(PartState::degraded, join(problems, "; "));
+  if (!units_problem_.empty()) out.push_back("units are not watched: " + units_problem_);
+  out.insert(out.end(), refused_plugins_.begin(), refused_plugins_.end());
+  for (std::string& problem : probes_->problems())
+    out.push_back("a check cannot be made: " + std::move(problem));
+  return out;
+}
+
+void HealthPart::tell_state() {
+  const std::vector<std::string> all = problems();
+  if (all.empty()) return sources_.on_state(PartState::on, fmt::format("{} checks", checks_.size() + probes_->size()));
+  sources_.on_state(PartState::degraded, join(all, "; "));
 }
 
 asio::awaitable<void> HealthPart::rounds() {
@@ -249,10 +316,13 @@ asio::awaitable<Result<>> HealthPart::run_check(std::string name) {
   std::vector<std::size_t> due;
   for (std::size_t i = 0; i < checks_.size(); ++i)
     if (name.empty() || checks_[i].check.name == name) due.push_back(i);
-  if (due.empty())
+  if (due.empty() && probes_->find(name) == nullptr)
     co_return fail(Code::not_found, fmt::format("there is no check \"{}\"", printable(name, 60)))
         .with_hint("`omnitide-agent health` lists them");
   record("operator", name.empty() ? "all checks" : name, "run", "", "");
+  constexpr std::chrono::milliseconds kAll = 10s, kOne = 6min;  // one that was asked for is waited for
+  co_await probes_->run(name, name.empty() ? kAll : kOne);
+  if (stopping_) co_return fail(Code::aborted, "the agent is stopping");
   co_await round(std::move(due));
   co_return Result<>();
 }

@@ -19,6 +19,8 @@
 #include "agent/config/health_config.hpp"
 #include "agent/daemon/health_history.hpp"
 #include "agent/daemon/health_kernel_log.hpp"
+#include "agent/daemon/health_plugins.hpp"
+#include "agent/daemon/health_probes.hpp"
 #include "agent/daemon/health_state.hpp"
 #include "agent/daemon/health_units.hpp"
 #include "agent/io/worker_pool.hpp"
@@ -28,6 +30,7 @@
 #include "agent/model/sample_batch.hpp"
 #include "health/checks/checks.hpp"
 #include "health/checks/condition_store.hpp"
+#include "health/checks/event_limiter.hpp"
 #include "health/remediation/decider.hpp"
 
 namespace omnitide::node::v1 {
@@ -71,6 +74,11 @@ class HealthPart {
   void load();
   [[nodiscard]] Result<> save();
   void make_checks();
+  void load_plugins();
+  void make_probes();
+  void heard(health::Finding finding, const Probe& probe);
+  void forget_others();
+  [[nodiscard]] std::vector<std::string> problems() const;
   void spawn(boost::asio::awaitable<void> work);
   [[nodiscard]] boost::asio::awaitable<void> rounds();
   [[nodiscard]] boost::asio::awaitable<void> round(std::vector<std::size_t> due);
@@ -105,10 +113,14 @@ class HealthPart {
   std::unique_ptr<metrics::CollectionEngine> engine_;
   std::unique_ptr<HealthKernelLog> kernel_log_;
   std::unique_ptr<UnitWatch> units_;
+  std::unique_ptr<HealthProbes> probes_;
   boost::asio::steady_timer round_timer_, decide_timer_;
   std::uint64_t round_ = 0, saved_sequence_ = 0, acted_ = 0;
   std::chrono::duration<double> lag_{0};
   std::string units_problem_;
+  std::vector<PluginFile> plugins_;
+  std::vector<std::string> refused_plugins_;  // each with its fault
+  health::EventLimiter plugin_events_{std::chrono::minutes(5), 30};
   log::Throttle complaint_{std::chrono::minutes(10)};
   bool stopping_ = false, deciding_ = false, dirty_ = false, news_ = false;
 };

@@ -63,6 +63,8 @@ std::vector<const MetricDescriptor*> health_descriptors() {
   std::vector<const MetricDescriptor*> out;
   for (const MetricDescriptor& family : kFamilies)
     out.push_back(&family);
+  for (const MetricDescriptor* family : probe_descriptors())
+    out.push_back(family);
   return out;
 }
 
@@ -71,6 +73,7 @@ void HealthPart::add_samples(model::SampleBatch& out) const {
     out.add(kFamilies[0], condition.status == model::ConditionStatus::true_ ? 1 : 0, {condition.type});
   out.add(kFamilies[1], static_cast<double>(acted_));
   out.add(kFamilies[2], decider_->paused(wall_now()) || locked() ? 1 : 0);
+  probes_->add_samples(out);
   if (!kernel_log_) return;
   const HealthKernelLog::Status& log = kernel_log_->status();
   out.add(kFamilies[3], static_cast<double>(log.lines));
@@ -89,6 +92,7 @@ void HealthPart::fill(v1::HealthStatus& out) const {
     const auto known = std::ranges::find_if(
         checks_, [&entry](const Scheduled& each) { return each.check.name == entry.settled.check; });
     if (known != checks_.end()) check.set_what(std::string(known->check.what));
+    if (const Probe* probe = probes_->find(entry.settled.check)) check.set_what(valid_utf8(probe->what));
   }
   for (const health::Ladder& ladder : decider_->ladders()) {
     v1::HealthRemedy& remedy = *out.add_remedies();
@@ -114,11 +118,10 @@ void HealthPart::fill(v1::HealthStatus& out) const {
   out.set_lock_file(config_.remediation.lock_file);
   out.set_actions(static_cast<std::uint32_t>(decider_->saved().ledger.size()));
   out.set_actions_limit(decider_->bounds().actions);
-  if (!units_problem_.empty()) out.add_problems("units are not watched: " + units_problem_);
+  for (const std::string& problem : problems())
+    if (!kernel_log_ || problem != kernel_log_->status().problem) out.add_problems(valid_utf8(problem));
   if (!kernel_log_) return;
   const HealthKernelLog::Status& log = kernel_log_->status();
-  for (const std::string& refused : log.refused)
-    out.add_problems(refused);
   v1::HealthKernelLog& kernel = *out.mutable_kernel_log();
   kernel.set_reading(log.reading);
   kernel.set_problem(log.problem);

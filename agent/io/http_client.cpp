@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -157,7 +158,10 @@ class HttpClient::Impl {
     const auto literal = asio::ip::make_address(url_.host, not_address);
     const auto port = parse_number<std::uint16_t>(url_.port);
     if (!port) co_return fail(Code::invalid_argument, "\"" + url_.port + "\" is no port");
-    if (!not_address) {
+    if (!options_.addresses.empty()) {
+      for (const std::string& address : options_.addresses)
+        endpoints.emplace_back(asio::ip::make_address(address, not_address), *port);
+    } else if (!not_address) {
       endpoints.emplace_back(literal, *port);
     } else {
       const auto [error, found] =
@@ -218,7 +222,8 @@ class HttpClient::Impl {
     http::response_parser<http::string_body> parser;
     parser.skip(head_only);
     parser.header_limit(kHeaderLimit);
-    parser.body_limit(on_bytes ? boost::none : boost::optional<std::uint64_t>(options_.body_limit));
+    const bool any_length = on_bytes != nullptr || options_.cut_body;
+    parser.body_limit(any_length ? boost::none : boost::optional<std::uint64_t>(options_.body_limit));
     std::string chunk(kChunk, '\0'), pending;
     while (!parser.is_done()) {
       const Result<std::size_t> got = co_await stream_->read_some({chunk.data(), chunk.size()});
@@ -242,6 +247,12 @@ class HttpClient::Impl {
       }
       if (error && error != http::error::need_more)
         co_return fail(Code::data_loss, "the server's answer is not HTTP: " + error.message());
+      if (options_.cut_body && parser.is_header_done() && parser.get().body().size() >= options_.body_limit) {
+        close();
+        HttpResponse cut = response_of(parser.release());
+        cut.body.resize(std::min(cut.body.size(), options_.body_limit));
+        co_return cut;
+      }
       if (!on_bytes || !parser.is_header_done() || parser.get().result_int() != 200) continue;
       arm();
       const std::string body = std::exchange(parser.get().body(), {});

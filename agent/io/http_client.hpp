@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "agent/base/error.hpp"
 #include "agent/io/http.hpp"
@@ -20,6 +21,8 @@ struct ClientOptions {
   std::chrono::milliseconds timeout{10'000};  // of one request, connecting included
   std::size_t body_limit = 4U << 20U;         // of an answer
   std::string local_address;                  // bind to it, for tests and load
+  std::vector<std::string> addresses{};       // literal ones of the endpoint's host; empty: it is looked up
+  bool cut_body = false;                      // an answer longer than body_limit is cut there instead of refused
 };
 
 class HttpClient {

@@ -84,7 +84,7 @@ asio::awaitable<Result<>> Stream::accept_tls(TlsContext tls) {
   co_return co_await handshake();
 }
 
-asio::awaitable<Result<>> Stream::connect_tls(TlsContext tls, const std::string& host) {
+asio::awaitable<Result<>> Stream::connect_tls(TlsContext tls, const std::string& host, std::string protocol) {
   tls_ = std::make_unique<Tls>(Tls{Session(SSL_new(static_cast<SSL_CTX*>(tls.native()))), tls});
   if (!tls_->ssl) co_return failed("cannot start TLS", Code::resource_exhausted);
   SSL* ssl = tls_->ssl.get();
@@ -99,7 +99,16 @@ asio::awaitable<Result<>> Stream::connect_tls(TlsContext tls, const std::string&
   } else {
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
   }
-  co_return co_await handshake();
+  if (protocol.empty()) co_return co_await handshake();
+  const std::string offered = static_cast<char>(protocol.size()) + protocol;
+  SSL_set_alpn_protos(ssl, bytes(offered), static_cast<unsigned>(offered.size()));
+  if (Result<> shaken = co_await handshake(); shaken.has_error()) co_return shaken;
+  const unsigned char* chosen = nullptr;
+  unsigned size = 0;
+  SSL_get0_alpn_selected(ssl, &chosen, &size);
+  if (std::string_view(reinterpret_cast<const char*>(chosen), size) != protocol)
+    co_return fail(Code::failed_precondition, "the server does not speak " + protocol);
+  co_return Result<>();
 }
 
 asio::awaitable<Result<std::size_t>> Stream::read_some(std::span<char> buffer) {

@@ -27,7 +27,9 @@ class Stream {
 
   // Runs the handshake. `host` is checked against the server's certificate and sent as SNI unless it is an address.
   [[nodiscard]] boost::asio::awaitable<Result<>> accept_tls(TlsContext tls);
-  [[nodiscard]] boost::asio::awaitable<Result<>> connect_tls(TlsContext tls, const std::string& host);
+  // `protocol`: one that both must agree on by ALPN, as "h2"; empty: none is asked for.
+  [[nodiscard]] boost::asio::awaitable<Result<>> connect_tls(TlsContext tls, const std::string& host,
+                                                             std::string protocol = {});
   // At least one byte, or 0 at an orderly end (close_notify under TLS). A truncated TLS stream is data_loss.
   [[nodiscard]] boost::asio::awaitable<Result<std::size_t>> read_some(std::span<char> buffer);
   [[nodiscard]] boost::asio::awaitable<Result<>> write_all(std::string_view bytes);

@@ -171,6 +171,19 @@ Result<TlsContext> TlsContext::client(const ClientTlsOptions& options) {
   return out;
 }
 
+Result<TlsContext> TlsContext::client_of_cas(const std::string& ca_file) {
+  Result<Context> made = make_context(TLS_client_method(), true);
+  if (made.has_error()) return made.error();
+  SSL_CTX* context = made->get();
+  if (ca_file.empty() && SSL_CTX_set_default_verify_paths(context) != 1) return failed("cannot use the system's CAs");
+  if (!ca_file.empty() && SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1)
+    return failed("cannot use the CAs of " + ca_file, Code::failed_precondition);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  TlsContext out;
+  out.context_ = share(std::move(*made));
+  return out;
+}
+
 Result<TlsContext> TlsContext::server_from_pem(const std::string& chain_file, const std::string& key_file,
                                                const std::string& client_ca_file, ClientAuth auth, bool allow_tls12) {
   Result<Context> made = make_context(TLS_server_method(), allow_tls12);

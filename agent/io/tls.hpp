@@ -40,6 +40,9 @@ class TlsContext {
   TlsContext() = default;
   [[nodiscard]] static Result<TlsContext> server(const ServerTlsOptions& options);
   [[nodiscard]] static Result<TlsContext> client(const ClientTlsOptions& options);
+  // For servers of any kind: the system's CAs, or those of a PEM file; TLS 1.2 and 1.3, validity by this machine's
+  // clock.
+  [[nodiscard]] static Result<TlsContext> client_of_cas(const std::string& ca_file);
   // For files that a web config names: PEM chain and key of any kind, client CAs, "TLS12" or "TLS13" as the least.
   [[nodiscard]] static Result<TlsContext> server_from_pem(const std::string& chain_file, const std::string& key_file,
                                                           const std::string& client_ca_file, ClientAuth auth,

@@ -39,7 +39,7 @@ std::optional<ConditionChange> ConditionStore::apply(Finding finding, Hysteresis
     entry = entries_.insert(entries_.end(), std::move(fresh));
   }
   entry->seen = now;
-  if (finding.verdict == Verdict::unknown) {
+  if (finding.verdict == Verdict::unknown && (entry->settled.verdict == Verdict::unknown || hysteresis.unknown == 0)) {
     // Nothing was learnt: what was believed stays, and so does its streak.
     if (entry->settled.verdict == Verdict::unknown) entry->settled = std::move(finding);
     return std::nullopt;
@@ -54,7 +54,10 @@ std::optional<ConditionChange> ConditionStore::apply(Finding finding, Hysteresis
   }
   // That all is well needs no proof while nothing else was ever said.
   const bool first = entry->settled.verdict == Verdict::unknown && finding.verdict == Verdict::good;
-  const unsigned needed = first ? 1 : finding.verdict == Verdict::bad ? hysteresis.bad : hysteresis.good;
+  const unsigned needed = first                              ? 1
+                          : finding.verdict == Verdict::bad  ? hysteresis.bad
+                          : finding.verdict == Verdict::good ? hysteresis.good
+                                                             : hysteresis.unknown;
   if (entry->streak < needed) return std::nullopt;
   ConditionChange change{finding, entry->settled.verdict, entry->since};
   if (entry->settled.verdict == Verdict::unknown) change.since = {};

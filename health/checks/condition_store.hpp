@@ -16,6 +16,7 @@ namespace omnitide::health {
 // Rounds in a row until a verdict is believed.
 struct Hysteresis {
   unsigned bad = 1, good = 1;
+  unsigned unknown = 0;  // 0: what was believed stays, however long nothing is learnt
 };
 
 // One check's view of one condition.

@@ -38,6 +38,31 @@ cat >"$work/rules.json" <<JSON
 }
 JSON
 echo '{"plugin": "journald"}' >"$work/bad.json"
+cat >"$work/plugin.json" <<JSON
+{
+	"plugin": "custom",
+	"pluginConfig": {"invoke_interval": "1s", "timeout": "3s", "max_output_length": 80, "concurrency": 2},
+	"source": "test-plugin",
+	"conditions": [{"type": "TestPlugin", "reason": "PluginFine", "message": "the plugin is fine"}],
+	"rules": [
+		{"type": "permanent", "condition": "TestPlugin", "reason": "PluginBad", "path": "$work/plugin", "args": ["down"]},
+		{"type": "temporary", "reason": "PluginEvent", "path": "$work/plugin", "args": ["event"], "timeout": "2s"}
+	]
+}
+JSON
+cat >"$work/plugin" <<SH
+#!/bin/sh
+if [ -e "$work/\$1" ]; then echo "\$1 it is"; exit 1; fi
+SH
+chmod 755 "$work/plugin"
+cat >"$work/says" <<SH
+#!/bin/sh
+echo "\$(id -u) says \$(cat "$work/word")"
+test ! -e "$work/broken"
+SH
+chmod 755 "$work/says"
+echo hello >"$work/word"
+touch "$work/stamp"
 cat >"$work/agent.yaml" <<YAML
 paths: {state_dir: $work/state, run_dir: $work/run}
 http: {enabled: false}
@@ -45,7 +70,10 @@ metrics: {enabled: false}
 discovery: {enabled: false}
 health:
   interval: 1s
-  rule_files: [$work/rules.json, $work/bad.json]
+  rule_files: [$work/rules.json, $work/bad.json, $work/plugin.json]
+  checks:
+    - {name: stamp, file: $work/stamp, interval: 1s, failures: 2, condition: StampMissing}
+    - {name: says, command: [$work/says], interval: 1h, failures: 1}
   remediation: {lock_file: $work/lock}
 YAML
 
@@ -99,6 +127,36 @@ check "and its event is not told again" \
 check "a check runs on demand" test "$(health run memory -o json | jq -r '.checks[] | select(.name == "memory") | .verdict')" = good
 health run nothing >"$work/run.out" 2>&1
 check "a check that is none is refused" grep -q 'there is no check "nothing"' "$work/run.out"
+check "a check of the operator's is made, and is a condition" within 10 is StampMissing FALSE
+rm "$work/stamp"
+check "its condition becomes true after as many rounds as asked for" within 10 is StampMissing TRUE
+touch "$work/stamp"
+check "and false again" within 10 is StampMissing FALSE
+check "a command says how it is" asked '.checks[] | select(.name == "says") | .verdict == "good" and .message == "0 says hello"'
+touch "$work/broken"
+check "a command runs when it is asked for" \
+  test "$(health run says -o json | jq -r '.conditions[] | select(.type == "SaysUnhealthy") | .status')" = CONDITION_STATUS_TRUE
+check "explain says what the command said" sh -c "'$agent' health explain SaysUnhealthy --run-dir '$work/run' | grep -q '0 says hello'"
+rm "$work/broken"
+health run says >/dev/null
+chmod 777 "$work/says"
+health run says >/dev/null
+check "a command that others may write is not run, and that is a problem of health" \
+  asked '.problems[] | select(contains("says may be written by others"))'
+chmod 755 "$work/says"
+health run says >/dev/null
+check "which goes away with its cause" asked '[.problems[] | select(contains("says"))] | length == 0'
+check "a custom plugin of node-problem-detector is run" within 10 is TestPlugin FALSE
+touch "$work/down" "$work/event"
+check "what it finds is a condition" within 10 is TestPlugin TRUE
+check "and an event, told once" \
+  within 10 happened '[.items[] | select(.subject == "test-plugin" and .reason == "PluginEvent")] | length == 1 and .[0].message == "event it is"'
+rm "$work/down"
+check "the condition goes away with its cause" within 10 is TestPlugin FALSE
+
+OMNITIDE_HEALTH_CHECKS='[{name: a, command: [/bin/true]}]' "$agent" config check --config-dir "$work/none" >"$work/refused" 2>&1
+check "a command that comes from no file of root's is refused" grep -q 'commands are taken only from files that root owns' "$work/refused"
+
 check "pause" health pause --for 1h
 check "it is paused" asked '.paused and .pausedUntil != null'
 kill -TERM "$pid" && wait "$pid" 2>/dev/null

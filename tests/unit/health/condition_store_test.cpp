@@ -50,6 +50,22 @@ TEST_CASE("a verdict settles after as many rounds in a row as it takes, both way
   REQUIRE(store.conditions().front().since == at(51));
 }
 
+TEST_CASE("a check that may lose sight of its condition says so after as many rounds in a row as it takes") {
+  ConditionStore store;
+  REQUIRE(store.apply(said(Verdict::bad, "Low"), {1, 1, 3}, at(0)));
+  REQUIRE_FALSE(store.apply(said(Verdict::unknown, "NotRun"), {1, 1, 3}, at(1)));
+  REQUIRE_FALSE(store.apply(said(Verdict::unknown, "NotRun"), {1, 1, 3}, at(2)));
+  REQUIRE_FALSE(store.apply(said(Verdict::bad, "Low"), {1, 1, 3}, at(3)));
+  for (int i = 4; i < 6; ++i)
+    REQUIRE_FALSE(store.apply(said(Verdict::unknown, "NotRun"), {1, 1, 3}, at(i)));
+  REQUIRE(store.conditions().front().status == ConditionStatus::true_);
+  const auto change = store.apply(said(Verdict::unknown, "NotRun"), {1, 1, 3}, at(6));
+  REQUIRE(change);
+  REQUIRE(change->before == Verdict::bad);
+  REQUIRE(store.conditions().front().status == ConditionStatus::unknown);
+  REQUIRE(store.conditions().front().reason == "NotRun");
+}
+
 TEST_CASE("what was not measured changes nothing that was believed") {
   ConditionStore store;
   REQUIRE(store.apply(said(Verdict::bad, "Low"), {1, 1}, at(0)));
