@@ -73,6 +73,7 @@ if(RE2_FOUND AND "${RE2_REQUIRES}${RE2_STATIC_LIBRARIES}" MATCHES "absl")
 endif()
 add_library(omnitide::re2 ALIAS omnitide_re2)
 
+# For tests: the agent opens it, since its name differs between distributions.
 find_library(CRYPT_LIBRARY crypt REQUIRED)
 add_library(omnitide_crypt INTERFACE)
 target_link_libraries(omnitide_crypt INTERFACE "${CRYPT_LIBRARY}")

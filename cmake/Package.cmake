@@ -58,7 +58,8 @@ set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS OFF) # libraries that are opened when they are called stand nowhere in the program
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= 2.34), libcrypt1, libssl3 | libssl3t64, libsystemd0, init-system-helpers (>= 1.54)")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= 2.34), libssl3 | libssl3t64, libsystemd0, init-system-helpers (>= 1.54)")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS libcrypt1) # passwords of the web configuration
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/conffiles)
 list(TRANSFORM CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA PREPEND "${CMAKE_SOURCE_DIR}/")
@@ -67,13 +68,20 @@ set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
 set(CPACK_RPM_PACKAGE_RELEASE 1)
 set(CPACK_RPM_PACKAGE_LICENSE MIT)
 set(CPACK_RPM_PACKAGE_AUTOREQPROV OFF)
-set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none")
-set(CPACK_RPM_PACKAGE_REQUIRES "glibc >= 2.34, libxcrypt, openssl-libs >= 3.0, systemd-libs, systemd")
+# Nothing of the build's time and place: rpmbuild clamps times to SOURCE_DATE_EPOCH.
+set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none
+%define _buildhost localhost
+%define use_source_date_epoch_as_buildtime Y
+%define clamp_mtime_to_source_date_epoch Y
+%define packager ${CPACK_PACKAGE_CONTACT}")
+set(CPACK_RPM_PACKAGE_SUMMARY "Node agent: discovery, metrics, network policy, telemetry in one process")
+set(CPACK_RPM_PACKAGE_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
+set(CPACK_RPM_PACKAGE_REQUIRES "glibc >= 2.34, openssl-libs >= 3.0, systemd-libs, systemd")
+set(CPACK_RPM_PACKAGE_SUGGESTS libxcrypt) # passwords of the web configuration
 set(CPACK_RPM_POST_INSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/post")
 set(CPACK_RPM_PRE_UNINSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/preun")
 set(CPACK_RPM_POST_UNINSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/postun")
 set(CPACK_RPM_USER_FILELIST "%config(noreplace) /etc/omnitide/agent.yaml")
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /usr/lib/systemd /usr/lib/systemd/system /usr/lib/sysusers.d /usr/lib/tmpfiles.d
-  /usr/share/man /usr/share/man/man8 /usr/share/bash-completion /usr/share/bash-completion/completions /usr/share/zsh
-  /usr/share/zsh/vendor-completions /usr/share/fish /usr/share/fish/vendor_completions.d)
+  /usr/share/man /usr/share/man/man8 /usr/share/bash-completion /usr/share/bash-completion/completions)
 include(CPack)

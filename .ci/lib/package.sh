@@ -23,20 +23,3 @@ command_package() {
   rm -rf -- build/release/packages/_CPack_Packages
   for file in build/release/packages/*.{deb,rpm}; do note "$file  $(du -h "$file" | cut -f1)"; done
 }
-
-# test_packages [SUITE...]: what lintian says of the .deb, and its whole life in each system.
-test_packages() {
-  local suite package failed=0
-  [[ "$(id -u)" == 0 ]] || fail "--packages boots systems: it needs root"
-  command_package
-  need_packages "${PACKAGE_TEST_PACKAGES[@]}"
-  package="$(echo build/release/packages/*.deb)"
-  step "lintian"
-  lintian --allow-root --fail-on error,warning "$package" || failed=1
-  [[ $# -gt 0 ]] || set -- bookworm trixie
-  for suite in "$@"; do
-    step "The .deb in $suite"
-    OMNITIDE_ROOTS="$STATE/roots" tests/packages/deb_test.sh "$suite" "$package" || failed=1
-  done
-  [[ $failed -eq 0 ]]
-}

@@ -12,7 +12,8 @@
   BENCH_PACKAGES=(fio iperf3 nftables iptables ipset lshw pci.ids usb.ids mosquitto libsnappy-dev)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
   PACKAGE_PACKAGES=(rpm gzip binutils file)
-  PACKAGE_TEST_PACKAGES=(debootstrap systemd-container iproute2 lintian)
+  PACKAGE_TEST_PACKAGES=(debootstrap systemd-container iproute2 iperf3 mosquitto jq perl-base procps lintian rpm rpmlint
+    binutils cpio)
   FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)
 }
 

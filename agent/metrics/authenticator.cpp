@@ -1,10 +1,12 @@
 #include "agent/metrics/authenticator.hpp"
 
 #include <crypt.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -28,10 +30,30 @@ std::optional<std::string_view> after_scheme(std::string_view header, std::strin
   return trim(header.substr(scheme.size()));
 }
 
+using CryptFunction = char* (*)(const char*, const char*, crypt_data*);
+
+// libxcrypt, which has two names: its own, and where it took glibc's place the old one. Loaded with the first password.
+// A libcrypt of glibc, which knows no bcrypt and writes four times as much, lacks crypt_checksalt.
+CryptFunction crypt_function() {
+  static const CryptFunction found = []() -> CryptFunction {
+    constexpr std::array kNames{"libcrypt.so.2", "libcrypt.so.1"};
+    for (const char* name : kNames) {
+      void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL);
+      if (library == nullptr || ::dlsym(library, "crypt_checksalt") == nullptr) continue;
+      if (void* function = ::dlsym(library, "crypt_r"); function != nullptr)
+        return reinterpret_cast<CryptFunction>(function);
+    }
+    return nullptr;
+  }();
+  return found;
+}
+
 bool bcrypt_matches(const std::string& password, const std::string& hash) {
+  const CryptFunction crypt = crypt_function();
+  if (crypt == nullptr) return false;
   // 32 KiB: too much for a worker's stack to take lightly.
   const auto data = std::make_unique<crypt_data>();
-  const char* made = ::crypt_r(password.c_str(), hash.c_str(), data.get());
+  const char* made = crypt(password.c_str(), hash.c_str(), data.get());
   const bool matches = made != nullptr && io::constant_time_equal(made, hash);
   OPENSSL_cleanse(data.get(), sizeof(crypt_data));
   return matches;
@@ -62,6 +84,8 @@ bool is_bcrypt_hash(std::string_view text) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '/';
          });
 }
+
+bool can_verify_bcrypt() { return crypt_function() != nullptr; }
 
 Authenticator::Authenticator(std::map<std::string, std::string> users, std::string bearer_token)
     : users_(std::move(users)), bearer_token_(std::move(bearer_token)), secret_(random_bytes(32)) {}

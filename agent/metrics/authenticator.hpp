@@ -15,6 +15,9 @@ namespace omnitide::metrics {
 // Whether a text is a bcrypt hash that can be verified in bearable time ($2a$, $2b$ or $2y$, cost 4 to 16).
 [[nodiscard]] bool is_bcrypt_hash(std::string_view text);
 
+// Whether libxcrypt is here, which verifies them. The first call loads it.
+[[nodiscard]] bool can_verify_bcrypt();
+
 // Safe to use from any thread. Good credentials are remembered (as an HMAC under a key of this process, 64 of them), so
 // that a scraper costs one bcrypt, not one a scrape.
 class Authenticator {

@@ -144,6 +144,8 @@ void read_users(const YAML::Node& value, std::string_view path, WebConfig& out, 
   if (value.IsNull()) return;
   if (!value.IsMap() || value.size() > kMaxUsers)
     return fault(faults, value, path, fmt::format("must be a map of at most {} names to bcrypt hashes", kMaxUsers));
+  if (value.size() > 0 && !can_verify_bcrypt())
+    fault(faults, value, path, "cannot be verified here: neither libcrypt.so.2 nor .1 of libxcrypt is installed");
   for (const auto& entry : value) {
     const std::string name = entry.first.IsScalar() ? entry.first.Scalar() : std::string();
     const std::string field = fmt::format("{}.{}", path, printable(name, 80));

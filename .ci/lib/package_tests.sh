@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# ./dev test --packages: what lintian and rpmlint say, what the packages ask for, and their whole life in systems that boot.
+
+PACKAGE_SUITES=(bookworm trixie)
+PACKAGE_MACHINES=(deb health faults) # tests/packages/NAME_test.sh, each in each suite
+PACKAGE_FILES=(lint rpm)             # of the files alone
+
+test_lint() {
+  lintian --allow-root --fail-on error,warning build/release/packages/*.deb || return 1
+  rpmlint -c packaging/rpm/rpmlint.toml build/release/packages/*.rpm
+}
+
+test_rpm() { OMNITIDE_ROOTS="$STATE/roots" tests/packages/rpm_test.sh build/release/packages/*.rpm; }
+
+# test_packages [SUITE|NAME...]: all, or only what is named.
+test_packages() {
+  local word suite name failed=0 suites=() names=()
+  [[ "$(id -u)" == 0 ]] || fail "--packages boots systems: it needs root"
+  for word in "$@"; do
+    if [[ " ${PACKAGE_SUITES[*]} " == *" $word "* ]]; then
+      suites+=("$word")
+    elif [[ " ${PACKAGE_MACHINES[*]} ${PACKAGE_FILES[*]} " == *" $word "* ]]; then
+      names+=("$word")
+    else
+      fail "--packages knows ${PACKAGE_SUITES[*]}, and ${PACKAGE_FILES[*]} ${PACKAGE_MACHINES[*]}; not $word"
+    fi
+  done
+  [[ ${#suites[@]} -gt 0 ]] || suites=("${PACKAGE_SUITES[@]}")
+  [[ ${#names[@]} -gt 0 ]] || names=("${PACKAGE_FILES[@]}" "${PACKAGE_MACHINES[@]}")
+  command_package
+  need_packages "${PACKAGE_TEST_PACKAGES[@]}"
+  for name in "${names[@]}"; do
+    if [[ " ${PACKAGE_FILES[*]} " == *" $name "* ]]; then
+      step "$name"
+      "test_$name" || failed=1
+      continue
+    fi
+    for suite in "${suites[@]}"; do
+      step "$name in $suite"
+      OMNITIDE_ROOTS="$STATE/roots" "tests/packages/${name}_test.sh" "$suite" "$(echo build/release/packages/*.deb)" \
+        build/release/bin/omnitide-registry || failed=1
+    done
+  done
+  [[ $failed -eq 0 ]]
+}
