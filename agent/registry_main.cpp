@@ -77,6 +77,9 @@ struct ServeCommand {
     add_duration(app, "--heartbeat-interval", interval, "That nodes are told; grows with their number");
     app.add_option("--max-heartbeats", options.heartbeats_per_second, "A second, beyond which the interval grows")
         ->capture_default_str();
+    app.add_option("--reboots-at-once", options.reboots_at_once, "Nodes that may restart themselves at once; 0: none")
+        ->capture_default_str();
+    add_duration(app, "--reboot-lease", options.reboot_lease, "How long a node that restarts takes one of these slots");
     app.add_option("--rate-limit", options.stranger_rate, "Joins a second and address, or IPv6 /64; 0: none")
         ->capture_default_str();
     app.add_option("--rate-burst", options.stranger_burst, "Joins at once from an address or IPv6 /64")

@@ -26,7 +26,9 @@ add_custom_target(package_texts DEPENDS "${AGENT_FILES}/omnitide-agent.8.gz")
 set_target_properties(omnitide-agent PROPERTIES INSTALL_RPATH /usr/lib/omnitide-agent)
 install(TARGETS omnitide-agent DESTINATION bin)
 install(FILES packaging/agent.yaml DESTINATION /etc/omnitide)
-install(FILES packaging/omnitide-agent.service DESTINATION lib/systemd/system)
+install(FILES packaging/omnitide-agent.service packaging/omnitide-agent-vacuum.service packaging/omnitide-agent-clean.service
+  packaging/omnitide-agent-smart.service packaging/omnitide-agent-smart.timer DESTINATION lib/systemd/system)
+install(FILES packaging/polkit.rules DESTINATION share/polkit-1/rules.d RENAME 50-omnitide-agent.rules)
 install(FILES packaging/sysusers.conf DESTINATION lib/sysusers.d RENAME omnitide-agent.conf)
 install(FILES packaging/tmpfiles.conf DESTINATION lib/tmpfiles.d RENAME omnitide-agent.conf)
 install(FILES "${AGENT_FILES}/omnitide-agent.8.gz" DESTINATION share/man/man8)
@@ -83,5 +85,6 @@ set(CPACK_RPM_PRE_UNINSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/preun
 set(CPACK_RPM_POST_UNINSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/postun")
 set(CPACK_RPM_USER_FILELIST "%config(noreplace) /etc/omnitide/agent.yaml")
 set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /etc /usr/lib/systemd /usr/lib/systemd/system /usr/lib/sysusers.d /usr/lib/tmpfiles.d
-  /usr/share/man /usr/share/man/man8 /usr/share/bash-completion /usr/share/bash-completion/completions)
+  /usr/share/man /usr/share/man/man8 /usr/share/bash-completion /usr/share/bash-completion/completions
+  /usr/share/polkit-1 /usr/share/polkit-1/rules.d)
 include(CPack)

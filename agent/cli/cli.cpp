@@ -36,6 +36,7 @@ constexpr std::array kCommands{
     Entry{"flows", add_flows},
     Entry{"metrics", add_metrics},
     Entry{"health", add_health},
+    Entry{"maintenance", add_maintenance},
     Entry{"top", add_top},
     Entry{"telemetry", add_telemetry},
     Entry{"log-level", add_log_level},

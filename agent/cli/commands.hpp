@@ -20,7 +20,8 @@ void add_log_level(Command& root, Session& session);
 void add_policy(Command& root, Session& session);  // with its sub-commands: policy_commands.hpp
 void add_flows(Command& root, Session& session);
 void add_metrics(Command& root, Session& session);
-void add_health(Command& root, Session& session);     // with its sub-commands
+void add_health(Command& root, Session& session);  // with its sub-commands
+void add_maintenance(Command& root, Session& session);
 void add_telemetry(Command& root, Session& session);  // with its sub-commands: telemetry_commands.hpp
 void add_top(Command& root, Session& session);
 void add_completion(Command& root, Session& session);

@@ -59,6 +59,33 @@ int show(const Session& session) {
   return printed;
 }
 
+// A rule by which systemd restarts what the configuration names, and logind the node, when the agent's user asks.
+int polkit(const Session& session) {
+  const config::Loaded loaded = session.load_config();
+  if (!loaded.valid()) return session.failed(loaded.faults);
+  const config::HealthConfig& health = loaded.config.health;
+  std::vector<std::string> units = health.units;
+  if (!health.remediation.restart_resolver.empty()) units.push_back(health.remediation.restart_resolver);
+  std::string names;
+  for (const std::string& unit : units) {
+    std::string quoted;  // a unit's name may have backslashes
+    for (const char c : unit)
+      quoted += c == '\\' ? std::string("\\\\") : std::string(1, c);
+    names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", quoted);
+  }
+  std::string out = "// Printed by `omnitide-agent config polkit`: what the agent may restart.\n";
+  out += fmt::format(
+      "polkit.addRule(function(action, subject) {{\n  if (subject.user != \"omnitide\") return;\n  var units = [{}];\n"
+      "  if (action.id == \"org.freedesktop.systemd1.manage-units\" && action.lookup(\"verb\") == \"restart\" &&\n"
+      "      units.indexOf(action.lookup(\"unit\")) >= 0) return polkit.Result.YES;\n",
+      names);
+  if (!health.remediation.reboot_for.empty())
+    out +=
+        "  if (action.id == \"org.freedesktop.login1.reboot\" ||\n"
+        "      action.id == \"org.freedesktop.login1.reboot-multiple-sessions\") return polkit.Result.YES;\n";
+  return session.print(out + "});\n");
+}
+
 }  // namespace
 
 void add_config(Command& root, Session& session) {
@@ -80,6 +107,11 @@ void add_config(Command& root, Session& session) {
   group.add("example", "The commented agent.yaml, as shipped")
       .example("omnitide-agent config example > agent.yaml")
       .action([&session] { return session.print(config::shipped_file()); });
+  Command polkit_command =
+      group.add("polkit", "The polkit rule by which the agent may restart what the configuration names");
+  session.add_location(polkit_command);
+  polkit_command.example("omnitide-agent config polkit > /etc/polkit-1/rules.d/60-omnitide-agent.rules")
+      .action([&session] { return polkit(session); });
   group.add("docs", "docs/config.md").hidden().action([&session] { return session.print(config::documentation()); });
 }
 

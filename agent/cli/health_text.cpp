@@ -81,9 +81,18 @@ std::string kernel_log(const v1::HealthStatus& status) {
                      log.lost());
 }
 
+std::string other_logs(const v1::HealthStatus& status) {
+  std::string out;
+  for (const v1::HealthLog& log : status.logs())
+    out += log.reading() ? fmt::format("{}: {} rules, {} lines, {} hits\n", printable(log.log()), log.rules(),
+                                       log.lines(), log.hits())
+                         : printable(log.problem().empty() ? log.log() + " is being opened" : log.problem()) + "\n";
+  return out;
+}
+
 // What an operator can do about a condition, where there is something worth saying.
 std::string_view advice(std::string_view condition) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kAdvice{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kAdvice{{
       {"DiskPressure", "find what fills it: du -xh --max-depth=2 MOUNTPOINT | sort -h; journalctl --vacuum-size=200M"},
       {"ReadonlyFilesystem", "look for the cause in dmesg, check the device (smartctl -a), then fsck and remount"},
       {"FilesystemErrors", "unmount the filesystem and run fsck; copy its data first when the device fails"},
@@ -96,6 +105,7 @@ std::string_view advice(std::string_view condition) {
       {"NetworkDegraded", "check cable, port and speed: ethtool DEVICE, ethtool -S DEVICE"},
       {"NTPProblem", "look at the time service: timedatectl timesync-status, chronyc tracking"},
       {"MemoryErrors", "replace the memory module: ras-mc-ctl --error-count, edac-util -v"},
+      {"DiskWear", "copy its data and replace the disk: smartctl -a /dev/DEVICE, nvme smart-log /dev/DEVICE"},
       {"TemperatureHigh", "check fans, dust and the place of the device: sensors"},
       {"CertificateExpiring", "see why it is not renewed: omnitide-agent status, the registry's log"},
       {"KernelDeadlock", "save what the kernel said (dmesg), then restart the node"},
@@ -126,7 +136,7 @@ std::string health_text(const v1::HealthStatus& status, WallTime now, const Cons
         {condition.type(), Cell(text, shown), ago(condition.since(), now), condition.reason(), condition.message()});
   }
   std::string out = conditions.render(console) + "\n";
-  out += remediation(status, now, console) + kernel_log(status);
+  out += remediation(status, now, console) + kernel_log(status) + other_logs(status);
   for (const std::string& problem : status.problems())
     out += console.paint(printable(problem), Style::warning) + "\n";
   return out;

@@ -18,9 +18,13 @@ struct HealthThresholds {
 
 struct RemediationConfig {
   bool enabled = true, dry_run = false;
-  std::uint32_t restarts = 5, actions = 10;  // in a day
-  std::vector<std::string> reboot_for;       // conditions
-  std::vector<std::string> windows;          // "02:00-04:00", "Sun 02:00-04:00"; UTC
+  std::uint32_t restarts = 5, repeats = 3, actions = 10;  // in a day
+  std::uint32_t vacuum_journal = 0;                       // MiB that are left of it; 0: off
+  std::vector<std::string> clean;                         // "/var/cache/app 7d", see parse_cleaning()
+  std::vector<std::string> reset_links;                   // names of devices
+  std::string restart_resolver;                           // the unit; empty: off
+  std::vector<std::string> reboot_for;                    // conditions
+  std::vector<std::string> windows;                       // "02:00-04:00", "Sun 02:00-04:00"; UTC
   std::string lock_file = "/etc/omnitide/health.lock";
 };
 

@@ -24,9 +24,9 @@ constexpr std::size_t kLongestUnit = 255;
 // A unit test of the daemon holds them against those of health/checks.
 const std::vector<std::string>& built_in_checks() {
   static const std::vector<std::string> names{
-      "disk-space", "disk-inodes",   "readonly",      "filesystem-errors", "memory",      "processes",
-      "open-files", "conntrack",     "default-route", "resolver",          "link-errors", "carrier",
-      "clock",      "memory-errors", "temperature",   "certificates",      "agent",       "kubelet"};
+      "disk-space",  "disk-inodes",   "readonly", "filesystem-errors", "memory",   "processes", "open-files",
+      "conntrack",   "default-route", "resolver", "link-errors",       "carrier",  "clock",     "memory-errors",
+      "temperature", "certificates",  "agent",    "kubelet",           "disk-wear"};
   return names;
 }
 
@@ -37,34 +37,6 @@ const std::vector<std::string>& reboot_conditions() {
   static const std::vector<std::string> names{"KernelDeadlock", "ReadonlyFilesystem", "XfsShutdown",
                                               "SystemdUnitFailed"};
   return names;
-}
-
-using Valid = std::function<bool(std::string_view)>;
-void read_texts(const Value& value, std::string_view right, const Valid& valid, const std::string& hint,
-                std::vector<std::string>& out, Problems& problems) {
-  if (!is_list(value, right, problems)) return;
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < value.items.size(); ++i) {
-    const std::string field = "[" + std::to_string(i) + "]";
-    const auto text = scalar(value.items[i], right, problems, field);
-    if (!text) continue;
-    if (!valid(*text)) {
-      add(problems, value.items[i], field, quote(*text) + " is not valid", hint);
-      continue;
-    }
-    if (std::ranges::find(all, *text) == all.end()) all.emplace_back(*text);
-  }
-  out = std::move(all);
-}
-
-// systemd.unit(5): letters, digits and :-_.\@, with the type behind a dot.
-bool is_unit(std::string_view text) {
-  constexpr std::array<std::string_view, 6> kTypes{".service", ".socket", ".timer", ".mount", ".path", ".target"};
-  return text.size() <= kLongestUnit &&
-         std::ranges::any_of(kTypes, [text](auto type) { return text.size() > type.size() && text.ends_with(type); }) &&
-         std::ranges::all_of(text, [](char c) {
-           return is_alphanumeric(c) || std::string_view(":-_.\\@").find(c) != std::string_view::npos;
-         });
 }
 
 void read_units(const Value& value, std::vector<std::string>& out, Problems& problems) {
@@ -95,32 +67,32 @@ std::vector<Key> remediation_keys() {
   return {Key{"health.remediation.enabled", "boolean",
               "Mend what the checks find: restart the units of health.units that have failed, and what else is "
               "switched on.",
-              "", "", false, false,
+              "", "", true, false,
               [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.health.remediation.enabled, p); },
               [](const Config& c) { return show(c.health.remediation.enabled); }},
-          Key{"health.remediation.dry_run", "boolean", "Only say what would be done.", "", "", false, false,
+          Key{"health.remediation.dry_run", "boolean", "Only say what would be done.", "", "", true, false,
               [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.health.remediation.dry_run, p); },
               [](const Config& c) { return show(c.health.remediation.dry_run); }},
-          Key{"health.remediation.restarts", "1 to 100", "Restarts of one unit in a day.", "", "", false, false,
+          Key{"health.remediation.restarts", "1 to 100", "Restarts of one unit in a day.", "", "", true, false,
               [](Config& c, const Value& v, Problems& p) { read_count(v, 1, 100, c.health.remediation.restarts, p); },
               [](const Config& c) { return show(c.health.remediation.restarts); }},
-          Key{"health.remediation.actions", "1 to 1000", "Actions of all kinds in a day.", "", "", false, false,
+          Key{"health.remediation.actions", "1 to 1000", "Actions of all kinds in a day.", "", "", true, false,
               [](Config& c, const Value& v, Problems& p) { read_count(v, 1, 1000, c.health.remediation.actions, p); },
               [](const Config& c) { return show(c.health.remediation.actions); }},
           Key{"health.remediation.reboot_for", "list of conditions",
               "Conditions for which the node is restarted when milder steps did not help, once a day at most: "
               "KernelDeadlock, "
               "ReadonlyFilesystem, XfsShutdown, SystemdUnitFailed.",
-              "[]", "[KernelDeadlock]", false, false,
+              "[]", "[KernelDeadlock]", true, false,
               [](Config& c, const Value& v, Problems& p) {
                 read_words(v, reboot_conditions(), c.health.remediation.reboot_for, p);
               },
               [](const Config& c) { return show(c.health.remediation.reboot_for); }},
           Key{"health.remediation.windows", "list of \"[DAY ]HH:MM-HH:MM\"",
-              "When the node may be restarted, in UTC; empty: at any time.", "[]", "[\"Sun 02:00-04:00\"]", false,
-              false, [](Config& c, const Value& v, Problems& p) { read_windows(v, c.health.remediation.windows, p); },
+              "When the node may be restarted, in UTC; empty: at any time.", "[]", "[\"Sun 02:00-04:00\"]", true, false,
+              [](Config& c, const Value& v, Problems& p) { read_windows(v, c.health.remediation.windows, p); },
               [](const Config& c) { return show(c.health.remediation.windows); }},
-          Key{"health.remediation.lock_file", "absolute path", "While this file exists nothing is done.", "", "", false,
+          Key{"health.remediation.lock_file", "absolute path", "While this file exists nothing is done.", "", "", true,
               false,
               [](Config& c, const Value& v, Problems& p) {
                 read_path(v, false, kLongestPath, c.health.remediation.lock_file, p);
@@ -164,6 +136,33 @@ std::vector<Key> threshold_keys() {
 
 }  // namespace
 
+void read_texts(const Value& value, std::string_view right, const std::function<bool(std::string_view)>& valid,
+                const std::string& hint, std::vector<std::string>& out, Problems& problems) {
+  if (!is_list(value, right, problems)) return;
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < value.items.size(); ++i) {
+    const std::string field = "[" + std::to_string(i) + "]";
+    const auto text = scalar(value.items[i], right, problems, field);
+    if (!text) continue;
+    if (!valid(*text)) {
+      add(problems, value.items[i], field, quote(*text) + " is not valid", hint);
+      continue;
+    }
+    if (std::ranges::find(all, *text) == all.end()) all.emplace_back(*text);
+  }
+  out = std::move(all);
+}
+
+// Letters, digits and :-_.\@, with the type behind a dot.
+bool is_unit(std::string_view text) {
+  constexpr std::array<std::string_view, 6> kTypes{".service", ".socket", ".timer", ".mount", ".path", ".target"};
+  return text.size() <= kLongestUnit &&
+         std::ranges::any_of(kTypes, [text](auto type) { return text.size() > type.size() && text.ends_with(type); }) &&
+         std::ranges::all_of(text, [](char c) {
+           return is_alphanumeric(c) || std::string_view(":-_.\\@").find(c) != std::string_view::npos;
+         });
+}
+
 std::optional<HealthWindow> parse_window(std::string_view text) {
   constexpr std::array<std::string_view, 7> kDays{"Sun ", "Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat "};
   HealthWindow out;
@@ -184,7 +183,7 @@ const std::vector<Key>& health_keys() {
         Key{"health.enabled", "boolean", "Check the node, and say what is wrong with it: docs/health.md.", "", "",
             false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.health.enabled, p); },
             [](const Config& c) { return show(c.health.enabled); }},
-        Key{"health.interval", "duration, 1s to 10m", "Time between two rounds of checks.", "", "", false, false,
+        Key{"health.interval", "duration, 1s to 10m", "Time between two rounds of checks.", "", "", true, false,
             [](Config& c, const Value& v, Problems& p) { read_duration(v, 1s, 10min, c.health.interval, p); },
             [](const Config& c) { return show(c.health.interval); }},
         Key{"health.exclude", "list of checks", "Checks that are not made; `omnitide-agent health` lists all.", "[]",
@@ -215,7 +214,7 @@ const std::vector<Key>& health_keys() {
             "[]", "[{name: web, http: \"http://127.0.0.1:8080/healthz\", interval: 15s}]", false, false,
             [](Config& c, const Value& v, Problems& p) { read_checks(v, c.health.checks, p); },
             [](const Config& c) { return show_checks(c.health.checks); }}};
-    for (auto more : {threshold_keys, remediation_keys}) {
+    for (auto more : {threshold_keys, remediation_keys, mending_keys}) {
       for (const Key& key : more())
         out.push_back(key);
     }

@@ -316,6 +316,7 @@ void Agent::reload() {
                              .backoff_base = config_.registration.backoff_base,
                              .backoff_cap = config_.registration.backoff_cap});
     }
+    if (health_) health_->adjust(config_.health);
     if (telemetry_)
       telemetry_->set_config(config_.telemetry);
     else

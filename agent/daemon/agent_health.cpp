@@ -24,8 +24,16 @@ void Agent::start_health() {
         if (!view.certificate_begins || !view.certificate_expires) return std::nullopt;
         return std::pair(*view.certificate_begins, *view.certificate_expires);
       },
+      .ask_allowance = {},
       .on_change = [this] { health_changed(); },
       .on_state = [this](PartState state, std::string reason) { parts_.set("health", state, std::move(reason)); }};
+  if (registration_)
+    sources.ask_allowance = [this](std::function<void(health::Allowance)> done) {
+      registration_->ask_reboot([done = std::move(done)](const Result<registration::RebootAnswer>& answer) {
+        if (answer.has_error()) return done(health::Allowance::unreachable);
+        done(*answer == registration::RebootAnswer::granted ? health::Allowance::granted : health::Allowance::refused);
+      });
+    };
   health_ = std::make_unique<HealthPart>(context_, pool_, *root, config_.health,
                                          HealthPart::Place{config_.paths.state_dir, boot_id_}, std::move(sources));
   health_->start();

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "agent/base/text.hpp"
+#include "agent/daemon/health_action.hpp"
 #include "agent/daemon/health_part.hpp"
 #include "agent/daemon/health_remedy.hpp"
-#include "agent/daemon/reboot.hpp"
 #include "agent/daemon/report.hpp"
 #include "agent/daemon/tuple.hpp"
 #include "omnitide/node/v1/health.pb.h"
@@ -24,6 +24,8 @@ using health::Verdict;
 using log::Part;
 
 namespace {
+
+constexpr std::chrono::milliseconds kAnswerPatience = 1min;  // for the registry's word on a restart
 
 std::chrono::milliseconds boot_time() {
   timespec now{};
@@ -77,7 +79,7 @@ void HealthPart::tell_changes() {
   if (round_ > 0 && std::exchange(news_, false)) sources_.on_change();
 }
 
-void HealthPart::heard(const HealthKernelLog::Event& event) {
+void HealthPart::heard(const LogEvent& event) {
   health::Evidence evidence;
   if (event.held_back > 0) evidence.emplace_back("before", std::to_string(event.held_back));
   record("event", event.source, "", event.reason, event.line, evidence);
@@ -125,7 +127,28 @@ health::World HealthPart::world() const {
           .boot_id = place_.boot_id,
           .locked = locked(),
           .round = round_,
-          .faults = health_faults(decider_->ladders(), store_)};
+          .faults = health_faults(decider_->ladders(), store_),
+          .allowance = allowance()};
+}
+
+health::Allowance HealthPart::allowance() const {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!sources_.ask_allowance || (asking_ && now - asked_ >= kAnswerPatience)) return health::Allowance::unreachable;
+  return now < allowance_ends_ ? allowance_ : health::Allowance::unknown;
+}
+
+// An answer is good for a minute; the same lease is given again as long as it lasts.
+void HealthPart::ask_allowance() {
+  if (std::exchange(asking_, true)) return;
+  asked_ = std::chrono::steady_clock::now();
+  sources_.ask_allowance([this](health::Allowance said) {
+    asking_ = false;
+    allowance_ = said;
+    allowance_ends_ = std::chrono::steady_clock::now() + 1min;
+    if (said == health::Allowance::unreachable)
+      log::warning(Part::health, "the registry was not asked for a restart of the node, deciding without it");
+    if (!stopping_ && round_ > 0) decide();
+  });
 }
 
 void HealthPart::decide() {
@@ -146,6 +169,7 @@ void HealthPart::decide() {
     }
     carry_out(decision);
   }
+  if (!stopping_ && decider_->wants_allowance(world())) ask_allowance();
   const bool open = std::ranges::any_of(decider_->saved().episodes, [](const health::Episode& episode) {
     return (episode.present && !episode.told_exhausted) || episode.verifying;
   });
@@ -177,16 +201,7 @@ void HealthPart::carry_out(const health::Decision& decision) {
 }
 
 asio::awaitable<void> HealthPart::act(health::Action action) {
-  Result<> done;
-  if (action.kind == health::ActionKind::reboot) {
-    constexpr std::chrono::milliseconds kPatience = 10s;
-    const auto outcome = std::make_shared<Result<>>();
-    std::function<void()> job = [outcome] { *outcome = reboot_by_logind(); };
-    const Result<> ran = co_await pool_.run(job, kPatience);
-    done = ran.has_error() ? ran : *outcome;
-  } else if (units_) {
-    done = co_await units_->restart(action.target);
-  }
+  const Result<> done = co_await do_action(pool_, action);
   if (!done.has_error()) co_return;
   record("remedy", text(action), "refused", "", done.error().text());
   log::error(Part::health, fmt::format("{} was refused, going on", text(action)), {{"reason", done.error().text()}});

@@ -12,6 +12,7 @@
 #include "agent/base/text.hpp"
 #include "agent/daemon/health_kubernetes.hpp"
 #include "agent/daemon/health_remedy.hpp"
+#include "agent/daemon/health_rules.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/daemon/tuple.hpp"
 #include "discovery/collectors/catalogue.hpp"
@@ -70,25 +71,14 @@ void HealthPart::load() {
     log::error(Part::health, "what was known of health is lost, doing nothing for a day",
                {{"reason", saved.error().text()}});
     std::rename(path.c_str(), (path + ".damaged").c_str());
-    saved = HealthSaved{{}, used_up(bounds), 0};
+    saved = HealthSaved{{}, used_up(bounds), 0, {}};
   }
   const bool same_boot = saved->decider.boot_id == place_.boot_id;
   if (same_boot) saved_sequence_ = saved->kernel_sequence;
   store_.restore(std::move(saved->conditions));
   decider_.emplace(health_ladders(config_), bounds, std::move(saved->decider));
-  if (config_.kernel_log) {
-    kernel_log_ = std::make_unique<HealthKernelLog>(
-        context_, config_,
-        HealthKernelLog::Told{.finding = [this](health::Finding finding) { heard(std::move(finding)); },
-                              .event = [this](const HealthKernelLog::Event& event) { heard(event); },
-                              .problem = [this] { tell_state(); }});
-    // A boot begins with a log that says nothing.
-    for (health::Finding& finding : kernel_log_->defaults()) {
-      const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
-      if (entry == nullptr || entry->settled.verdict != Verdict::bad || !same_boot)
-        (void)store_.apply(std::move(finding), {1, 1}, wall_now());
-    }
-  }
+  saved_positions_ = std::move(saved->log_positions);
+  make_logs(same_boot);
   if (!config_.units.empty())
     units_ = std::make_unique<UnitWatch>(
         context_, pool_, config_.units, [this](std::vector<health::Finding> found) { told_units(std::move(found)); },
@@ -96,6 +86,31 @@ void HealthPart::load() {
           units_problem_ = std::move(problem);
           tell_state();
         });
+}
+
+void HealthPart::make_logs(bool same_boot) {
+  LoadedLogRules loaded = load_all_log_rules(config_.rule_files);
+  refused_rules_ = std::move(loaded.refused);
+  const LogTeller::Told told{.finding = [this](health::Finding finding) { heard(std::move(finding)); },
+                             .event = [this](const LogEvent& event) { heard(event); },
+                             .problem = [this] { tell_state(); }};
+  if (config_.kernel_log)
+    kernel_log_ = std::make_unique<HealthKernelLog>(context_, loaded.rules, config_.kernel_log_rate, told);
+  logs_ = std::make_unique<HealthLogs>(context_, pool_, loaded.rules, config_.kernel_log_rate, told);
+  // A boot begins with logs that say nothing.
+  for (health::Finding& finding : log_defaults()) {
+    const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
+    if (entry == nullptr || entry->settled.verdict != Verdict::bad || !same_boot)
+      (void)store_.apply(std::move(finding), {1, 1}, wall_now());
+  }
+}
+
+std::vector<health::Finding> HealthPart::log_defaults() const {
+  std::vector<health::Finding> out = logs_->defaults();
+  if (!kernel_log_) return out;
+  for (health::Finding& each : kernel_log_->defaults())
+    out.push_back(std::move(each));
+  return out;
 }
 
 void HealthPart::make_checks() {
@@ -122,7 +137,7 @@ void HealthPart::make_checks() {
 // What an earlier configuration checked and this one does not is said by nobody.
 void HealthPart::forget_others() {
   const std::vector<health::ConditionEntry> entries = store_.entries();
-  const std::vector<health::Finding> of_log = kernel_log_ ? kernel_log_->defaults() : std::vector<health::Finding>{};
+  const std::vector<health::Finding> of_log = log_defaults();
   for (const health::ConditionEntry& entry : entries) {
     const health::Finding& known = entry.settled;
     const bool checked =
@@ -180,7 +195,7 @@ void HealthPart::make_probes() {
       .event =
           [this](const std::string& source, const health::Finding& found) {
             const auto held = plugin_events_.pass(source + ' ' + found.reason, std::chrono::steady_clock::now());
-            if (held) heard(HealthKernelLog::Event{source, found.reason, found.message, *held});
+            if (held) heard(LogEvent{source, found.reason, found.message, *held});
           }};
   probes_ = std::make_unique<HealthProbes>(context_, std::move(all), std::move(groups), std::move(told));
 }
@@ -201,6 +216,8 @@ void HealthPart::start() {
   tell_state();
   spawn(rounds());
   if (kernel_log_) spawn(kernel_log_->run(saved_sequence_));
+  for (asio::awaitable<void>& each : logs_->run(saved_positions_))
+    spawn(std::move(each));
   if (units_) spawn(units_->run());
   for (asio::awaitable<void>& each : probes_->work())
     spawn(std::move(each));
@@ -211,15 +228,25 @@ void HealthPart::stop() {
   round_timer_.cancel();
   decide_timer_.cancel();
   if (kernel_log_) kernel_log_->stop();
+  logs_->stop();
   if (units_) units_->stop();
   probes_->stop();
   if (const Result<> saved = save(); saved.has_error())
     log::error(Part::health, "the state of health is not saved", {{"reason", saved.error().text()}});
 }
 
+void HealthPart::adjust(const config::HealthConfig& next) {
+  config_.interval = next.interval;
+  config_.remediation = next.remediation;
+  health::DeciderState saved = decider_->saved();
+  decider_.emplace(health_ladders(config_), health_bounds(config_), std::move(saved));
+  round_timer_.cancel();
+}
+
 Result<> HealthPart::save() {
   dirty_ = false;
-  HealthSaved all{store_.entries(), decider_->saved(), kernel_log_ ? kernel_log_->next_sequence() : 0};
+  HealthSaved all{store_.entries(), decider_->saved(), kernel_log_ ? kernel_log_->next_sequence() : 0,
+                  logs_->positions()};
   // Before the first decision the boot of the state is that of an earlier run; the sequence is of this one.
   if (all.decider.boot_id != place_.boot_id) all.kernel_sequence = 0;
   return save_health(place_.state_dir + "/health.json", all);
@@ -227,11 +254,10 @@ Result<> HealthPart::save() {
 
 std::vector<std::string> HealthPart::problems() const {
   std::vector<std::string> out;
-  if (kernel_log_) {
-    if (!kernel_log_->status().problem.empty()) out.push_back(kernel_log_->status().problem);
-    for (const std::string& refused : kernel_log_->status().refused)
-      out.push_back(refused);
-  }
+  if (kernel_log_ && !kernel_log_->status().problem.empty()) out.push_back(kernel_log_->status().problem);
+  for (const HealthLogs::Status& each : logs_->status())
+    if (!each.problem.empty()) out.push_back(each.problem);
+  out.insert(out.end(), refused_rules_.begin(), refused_rules_.end());
   if (!units_problem_.empty()) out.push_back("units are not watched: " + units_problem_);
   out.insert(out.end(), refused_plugins_.begin(), refused_plugins_.end());
   for (std::string& problem : probes_->problems())
@@ -298,8 +324,7 @@ void HealthPart::add_own(model::SampleBatch& out) {
 // The kernel says when something breaks, never when it is whole again: a check of the same condition knows, and else
 // time tells.
 void HealthPart::quiet_log_conditions(WallTime now) {
-  if (!kernel_log_) return;
-  for (health::Finding& finding : kernel_log_->defaults()) {
+  for (health::Finding& finding : log_defaults()) {
     const health::ConditionEntry* entry = store_.find(finding.condition, finding.check);
     if (entry == nullptr || entry->settled.verdict != Verdict::bad) continue;
     const bool confirmed = std::ranges::any_of(store_.entries(), [&](const health::ConditionEntry& other) {

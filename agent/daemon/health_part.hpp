@@ -19,6 +19,7 @@
 #include "agent/config/health_config.hpp"
 #include "agent/daemon/health_history.hpp"
 #include "agent/daemon/health_kernel_log.hpp"
+#include "agent/daemon/health_logs.hpp"
 #include "agent/daemon/health_plugins.hpp"
 #include "agent/daemon/health_probes.hpp"
 #include "agent/daemon/health_state.hpp"
@@ -47,6 +48,9 @@ class HealthPart {
   struct Sources {
     // Of the registration: when it began to be valid, when it ends.
     std::function<std::optional<std::pair<WallTime, WallTime>>()> certificate;
+    // Asks the registry for a lease of a restart of the node, and says on the loop what came of it. Empty: there is no
+    // registry.
+    std::function<void(std::function<void(health::Allowance)>)> ask_allowance;
     std::function<void()> on_change;  // conditions() says something else
     std::function<void(model::PartState, std::string reason)> on_state;
   };
@@ -55,6 +59,8 @@ class HealthPart {
              Place place, Sources sources);
   void start();
   void stop();  // saves
+  // Takes over what a reload may change: the interval and what may be done. Budgets and pauses stay.
+  void adjust(const config::HealthConfig& next);
 
   [[nodiscard]] std::vector<model::Condition> conditions() const { return store_.conditions(); }
   void fill(node::v1::HealthStatus& out) const;
@@ -72,6 +78,8 @@ class HealthPart {
     SteadyTime last{};
   };
   void load();
+  void make_logs(bool same_boot);
+  [[nodiscard]] std::vector<health::Finding> log_defaults() const;
   [[nodiscard]] Result<> save();
   void make_checks();
   void load_plugins();
@@ -87,13 +95,15 @@ class HealthPart {
   void quiet_log_conditions(WallTime now);
   void changed(const health::ConditionChange& change);
   void tell_changes();
-  void heard(const HealthKernelLog::Event& event);
+  void heard(const LogEvent& event);
   void heard(health::Finding finding);
   void told_units(std::vector<health::Finding> findings);
   void record(const std::string& kind, const std::string& subject, const std::string& outcome,
               const std::string& reason, const std::string& message, const health::Evidence& evidence = {});
   [[nodiscard]] bool locked() const;  // the lock file exists
   [[nodiscard]] health::World world() const;
+  [[nodiscard]] health::Allowance allowance() const;
+  void ask_allowance();
   void decide();
   [[nodiscard]] boost::asio::awaitable<void> decide_soon();
   void carry_out(const health::Decision& decision);
@@ -112,6 +122,9 @@ class HealthPart {
   std::vector<Scheduled> checks_;
   std::unique_ptr<metrics::CollectionEngine> engine_;
   std::unique_ptr<HealthKernelLog> kernel_log_;
+  std::unique_ptr<HealthLogs> logs_;  // journal and files
+  HealthLogs::Positions saved_positions_;
+  std::vector<std::string> refused_rules_;
   std::unique_ptr<UnitWatch> units_;
   std::unique_ptr<HealthProbes> probes_;
   boost::asio::steady_timer round_timer_, decide_timer_;
@@ -121,6 +134,9 @@ class HealthPart {
   std::vector<PluginFile> plugins_;
   std::vector<std::string> refused_plugins_;  // each with its fault
   health::EventLimiter plugin_events_{std::chrono::minutes(5), 30};
+  health::Allowance allowance_ = health::Allowance::unknown;
+  SteadyTime allowance_ends_{}, asked_{};  // when it is to be asked again
+  bool asking_ = false;
   log::Throttle complaint_{std::chrono::minutes(10)};
   bool stopping_ = false, deciding_ = false, dirty_ = false, news_ = false;
 };

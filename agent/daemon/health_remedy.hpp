@@ -10,7 +10,8 @@
 
 namespace omnitide::daemon {
 
-// A ladder for each unit of health.units, and one for each other condition of health.remediation.reboot_for.
+// A ladder for each unit of health.units, for each other condition of health.remediation.reboot_for, and for what else
+// health.remediation names: DiskPressure, DNSUnavailable, NetworkDegraded of each link.
 [[nodiscard]] std::vector<health::Ladder> health_ladders(const config::HealthConfig& config);
 [[nodiscard]] health::Bounds health_bounds(const config::HealthConfig& config);
 // The faults that ladders are for, as the store has them. What no check has spoken of is left out.

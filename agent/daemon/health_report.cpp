@@ -120,6 +120,15 @@ void HealthPart::fill(v1::HealthStatus& out) const {
   out.set_actions_limit(decider_->bounds().actions);
   for (const std::string& problem : problems())
     if (!kernel_log_ || problem != kernel_log_->status().problem) out.add_problems(valid_utf8(problem));
+  for (const HealthLogs::Status& log : logs_->status()) {
+    v1::HealthLog& each = *out.add_logs();
+    each.set_log(valid_utf8(log.log));
+    each.set_reading(log.reading);
+    each.set_problem(log.problem);
+    each.set_lines(log.lines);
+    each.set_hits(log.hits);
+    each.set_rules(static_cast<std::uint32_t>(log.rules));
+  }
   if (!kernel_log_) return;
   const HealthKernelLog::Status& log = kernel_log_->status();
   v1::HealthKernelLog& kernel = *out.mutable_kernel_log();

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agent/base/clock.hpp"
 #include "agent/base/file.hpp"
+#include "agent/base/log.hpp"
 #include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
 
@@ -18,6 +20,7 @@ using google::protobuf::Struct;
 using google::protobuf::Value;
 
 constexpr std::size_t kMostConditions = 32, kLongestWord = 128, kLongestMessage = 512;
+constexpr std::chrono::milliseconds kMostLookBack = std::chrono::hours(24);
 
 Error fault(std::string field, std::string message) {
   return {.code = Code::invalid_argument, .message = std::move(message), .field = std::move(field), .hint = {}};
@@ -41,6 +44,45 @@ bool is_word(std::string_view word) {
   return !word.empty() && word.size() <= kLongestWord && std::ranges::all_of(word, [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
   });
+}
+
+// Where the lines come from: "plugin", "pluginConfig", "logPath" and "lookback".
+Result<> add_origin(const Struct& file, health::LogOrigin& out) {
+  const std::string plugin = text(file, "plugin"), path = text(file, "logPath"), back = text(file, "lookback");
+  const auto found = file.fields().find("pluginConfig");
+  const Struct config = found == file.fields().end() ? Struct() : found->second.struct_value();
+  if (const auto look_back = back.empty() ? std::chrono::milliseconds{0} : parse_duration(back))
+    out.look_back = std::min(*look_back, kMostLookBack);
+  else
+    return fault("lookback", fmt::format("\"{}\" is no duration, as 5m", printable(back, 40)));
+  if (plugin == "kmsg") return {};
+  if (plugin == "journald") {
+    out.plugin = health::LogPlugin::journald;
+    out.identifier = text(config, "source");
+    if (out.identifier.empty() || out.identifier.size() > kLongestWord)
+      return fault("pluginConfig.source", "it names no SYSLOG_IDENTIFIER, as kubelet");
+    const bool usual = path == "/var/log/journal" || path == "/run/log/journal";
+    out.path = usual ? std::string() : path;
+    if (!out.path.empty() && !out.path.starts_with('/')) return fault("logPath", "it is no absolute path");
+    return {};
+  }
+  if (plugin == "filelog") {
+    out.plugin = health::LogPlugin::filelog;
+    out.path = path;
+    if (!path.starts_with('/') || path.ends_with('/')) return fault("logPath", "it is no absolute path of a file");
+    Result<health::LogLineForm> form =
+        health::LogLineForm::make(text(config, "timestamp"), text(config, "message"), text(config, "timestampFormat"));
+    if (form.has_error()) {
+      Error error = std::move(form).error();
+      error.field = "pluginConfig." + error.field;
+      return error;
+    }
+    out.form = std::move(*form);
+    return {};
+  }
+  Error error = fault("plugin", fmt::format("the plugin \"{}\" is not known here", printable(plugin, 40)));
+  error.hint = "rules for kmsg, journald and filelog are, as in kernel-monitor.json";
+  return error;
 }
 
 Result<> add_conditions(const Struct& file, health::LogRules& out) {
@@ -98,13 +140,8 @@ Result<> add_rules(const Struct& file, health::LogRules& out) {
 Result<health::LogRules> parse_log_rules(std::string_view json) {
   Struct file;
   if (Result<> parsed = codec::from_json(json, file); parsed.has_error()) return std::move(parsed).error();
-  const std::string plugin = text(file, "plugin");
-  if (plugin != "kmsg") {
-    Error error = fault("plugin", fmt::format("the plugin \"{}\" is not known here", printable(plugin, 40)));
-    error.hint = "rules for kmsg are, as in kernel-monitor.json";
-    return error;
-  }
   health::LogRules out;
+  if (Result<> added = add_origin(file, out.origin); added.has_error()) return std::move(added).error();
   out.source = text(file, "source");
   if (!is_word(out.source)) return fault("source", "the file names no source");
   if (const auto lines = file.fields().find("bufferSize"); lines != file.fields().end()) {
@@ -115,6 +152,20 @@ Result<health::LogRules> parse_log_rules(std::string_view json) {
   }
   if (Result<> added = add_conditions(file, out); added.has_error()) return std::move(added).error();
   if (Result<> added = add_rules(file, out); added.has_error()) return std::move(added).error();
+  return out;
+}
+
+LoadedLogRules load_all_log_rules(const std::vector<std::string>& paths) {
+  LoadedLogRules out;
+  for (const std::string& path : paths) {
+    Result<health::LogRules> loaded = load_log_rules(path);
+    if (loaded.has_value()) {
+      out.rules.push_back(std::move(*loaded));
+      continue;
+    }
+    log::error(log::Part::health, "a rule file is refused, going on without it", {{"reason", loaded.error().text()}});
+    out.refused.push_back(loaded.error().text());
+  }
   return out;
 }
 

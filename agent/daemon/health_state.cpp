@@ -15,7 +15,7 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr std::size_t kLargest = std::size_t{4} << 20U;
+constexpr std::size_t kLargest = std::size_t{4} << 20U, kMostLogs = 256;
 
 WallTime wall(std::int64_t count) { return WallTime{milliseconds(count)}; }
 std::int64_t count(WallTime time) { return time.time_since_epoch().count(); }
@@ -52,11 +52,10 @@ health::DeciderState from(const stored::HealthState& in) {
   out.boot_time = milliseconds(in.boot_milliseconds());
   out.boot_id = in.boot_id();
   for (const stored::SavedAction& each : in.ledger()) {
-    const bool reboot = each.kind() == health::name(health::ActionKind::reboot);
-    out.ledger.push_back({milliseconds(each.time_milliseconds()),
-                          {reboot ? health::ActionKind::reboot : health::ActionKind::restart_unit, each.target()},
-                          each.condition(),
-                          each.subject()});
+    // A kind of a newer version still counts for the node.
+    const health::ActionKind kind = health::action_kind(each.kind()).value_or(health::ActionKind::restart_unit);
+    out.ledger.push_back(
+        {milliseconds(each.time_milliseconds()), {kind, each.target()}, each.condition(), each.subject()});
   }
   for (const stored::SavedEpisode& each : in.episodes()) {
     health::Episode episode;
@@ -122,6 +121,8 @@ Result<HealthSaved> load_health(const std::string& path) {
     out.conditions.push_back(from(each));
   out.decider = from(in);
   out.kernel_sequence = in.kernel_sequence();
+  for (const auto& [log, position] : in.log_positions())
+    if (out.log_positions.size() < kMostLogs) out.log_positions[log] = position;
   return out;
 }
 
@@ -131,6 +132,8 @@ Result<> save_health(const std::string& path, const HealthSaved& saved) {
     fill(entry, *out.add_conditions());
   fill(saved.decider, out);
   out.set_kernel_sequence(saved.kernel_sequence);
+  for (const auto& [log, position] : saved.log_positions)
+    (*out.mutable_log_positions())[valid_utf8(log)] = valid_utf8(position);
   return write_file_durably(path, codec::to_json(out, codec::JsonForm::pretty), 0600);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace omnitide::daemon {
 struct HealthSaved {
   std::vector<health::ConditionEntry> conditions;
   health::DeciderState decider;
-  std::uint64_t kernel_sequence = 0;  // next one to look at, of decider.boot_id
+  std::uint64_t kernel_sequence = 0;                 // next one to look at, of decider.boot_id
+  std::map<std::string, std::string> log_positions;  // of other logs, by their names
 };
 
 // Nothing saved yet is an empty value. A damaged file is data_loss: the caller begins anew, and must not act before it

@@ -137,14 +137,15 @@ asio::awaitable<Result<>> UnitWatch::watch() {
   co_return Result<>();
 }
 
-asio::awaitable<Result<>> UnitWatch::restart(const std::string& unit) {
-  std::function<Result<int>()> job = [unit]() -> Result<int> {
+asio::awaitable<Result<>> queue_unit_job(io::WorkerPool& pool, UnitJob what, std::string unit) {
+  std::function<Result<int>()> job = [what, unit = std::move(unit)]() -> Result<int> {
     Result<SystemdBus> bus = SystemdBus::open();
     if (bus.has_error()) return std::move(bus).error();
-    if (Result<> done = bus->restart(unit); done.has_error()) return std::move(done).error();
+    Result<> done = what == UnitJob::start ? bus->start(unit) : bus->restart(unit);
+    if (done.has_error()) return std::move(done).error();
     return 0;
   };
-  const Result<int> done = co_await pool_.run_for<int>(job, kPatience);
+  const Result<int> done = co_await pool.run_for<int>(job, kPatience);
   if (done.has_error()) co_return done.error();
   co_return Result<>();
 }

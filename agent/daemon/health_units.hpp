@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -22,6 +23,10 @@ inline constexpr std::string_view kUnitCondition = "SystemdUnitFailed", kUnitFai
 // What a unit's state means. One that somebody stopped is no fault; one that does not exist is, but none to mend.
 [[nodiscard]] health::Finding unit_finding(const discovery::SystemdUnit& unit);
 
+// Asks systemd to start or restart a unit, on a connection of its own; the job is queued when it is done.
+enum class UnitJob : std::uint8_t { start, restart };
+[[nodiscard]] boost::asio::awaitable<Result<>> queue_unit_job(io::WorkerPool& pool, UnitJob what, std::string unit);
+
 class UnitWatch {
  public:
   // `on_findings` is called on the loop with what is so of all units: at the start, and after each change.
@@ -31,8 +36,6 @@ class UnitWatch {
 
   [[nodiscard]] boost::asio::awaitable<void> run();
   void stop();
-  // On a connection of its own; the job is queued when it is done.
-  [[nodiscard]] boost::asio::awaitable<Result<>> restart(const std::string& unit);
 
  private:
   [[nodiscard]] boost::asio::awaitable<Result<>> watch();

@@ -67,6 +67,9 @@ struct Step {
   bool with_facts = false, with_conditions = false;  // put
 };
 
+// What the registry says of a restart of the node.
+enum class RebootAnswer : std::uint8_t { granted, refused };
+
 // What came of it.
 struct Joined {
   bool pending = false;

@@ -45,6 +45,8 @@ class Registration::Impl {
 
   asio::awaitable<void> run(std::function<void()> on_change) {
     while (!stopping_) {
+      co_await ask_about_reboot();
+      if (stopping_) break;
       machine_.set_has_token(transport_.has_token());
       const Step step = machine_.next(now());
       save();
@@ -78,6 +80,12 @@ class Registration::Impl {
     machine_.set_backoff(next.backoff_base, next.backoff_cap);
     if (statement_.labels != next.labels) machine_.introduce_again();
     statement_.labels = next.labels;
+    wake_.cancel();
+  }
+
+  // Its turn comes when the request under way has ended: one connection, one thing at a time.
+  void ask_reboot(std::function<void(Result<RebootAnswer>)> done) {
+    reboot_asked_ = std::move(done);
     wake_.cancel();
   }
 
@@ -138,6 +146,13 @@ class Registration::Impl {
   void set_key_time(std::chrono::nanoseconds time) { key_time_ = time; }
 
  private:
+  asio::awaitable<void> ask_about_reboot() {
+    const auto done = std::exchange(reboot_asked_, {});
+    if (!done) co_return;
+    Result<RebootAnswer> answer = co_await transport_.lease_reboot(options_.boot_id, machine_.judged(now()));
+    if (!stopping_) done(std::move(answer));
+  }
+
   [[nodiscard]] Settings settings() const {
     return {options_.backoff_base, options_.backoff_cap, options_.start_jitter, build_time(), transport_.has_token()};
   }
@@ -230,6 +245,7 @@ class Registration::Impl {
   AppliedState applied_;
   asio::steady_timer wake_;
   Statement statement_;
+  std::function<void(Result<RebootAnswer>)> reboot_asked_;
   std::optional<WallTime> last_acknowledged_;
   std::chrono::nanoseconds key_time_{0};
   log::Throttle complaint_{std::chrono::minutes(1)}, unsaved_{std::chrono::minutes(10)};
@@ -249,6 +265,7 @@ Registration::Registration(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) 
 Registration::~Registration() = default;
 asio::awaitable<void> Registration::run(std::function<void()> on_change) { return impl_->run(std::move(on_change)); }
 void Registration::adjust(const Adjustable& next) { impl_->adjust(next); }
+void Registration::ask_reboot(std::function<void(Result<RebootAnswer>)> done) { impl_->ask_reboot(std::move(done)); }
 void Registration::stop() { impl_->stop(); }
 void Registration::set_facts(std::string bytes) { impl_->set_facts(std::move(bytes)); }
 void Registration::set_conditions(std::string bytes) { impl_->set_conditions(std::move(bytes)); }

@@ -62,6 +62,9 @@ class Registration {
   [[nodiscard]] boost::asio::awaitable<void> run(std::function<void()> on_change);
   void stop();
   void adjust(const Adjustable& next);
+  // Asks for a lease of a restart of this node; `done` is called once on the loop, unless stop() comes before. An
+  // error: no registry has said anything. A second question replaces one that was not asked yet.
+  void ask_reboot(std::function<void(Result<RebootAnswer>)> done);
   // Serialised NodeFacts or Conditions: they are hashed, and sent when they differ from what the registry has.
   void set_facts(std::string bytes);
   void set_conditions(std::string bytes);

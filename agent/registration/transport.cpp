@@ -332,6 +332,23 @@ asio::awaitable<Outcome> Transport::fetch(std::shared_ptr<const Statement> state
   co_return fetched(body);
 }
 
+asio::awaitable<Result<RebootAnswer>> Transport::lease_reboot(std::string boot_id, WallTime judged) {
+  if (!identity_.credentials()) co_return fail(Code::unavailable, "the node has not joined a registry");
+  if (Result<> ready = use(Trust::mutual, {}, judged); ready.has_error()) co_return std::move(ready).error();
+  v1::RebootLeaseRequest request;
+  request.set_boot_id(std::move(boot_id));
+  const Result<io::HttpResponse> response =
+      co_await post("POST", fmt::format("/v1/nodes/{}/reboot-lease", identity_.node_id()), request.SerializeAsString());
+  if (response.has_error()) co_return response.error();
+  // One that knows no such leases, or is in trouble itself, has not said no. All else that is no grant is a no.
+  constexpr unsigned kNotFound = 404, kServerTrouble = 500;
+  if (response->status == kNotFound || response->status >= kServerTrouble)
+    co_return fail(Code::unavailable, fmt::format("the registry answers with {}", response->status));
+  v1::RebootLease answer;
+  const bool granted = !read(response, answer) && answer.granted();
+  co_return granted ? RebootAnswer::granted : RebootAnswer::refused;
+}
+
 asio::awaitable<Outcome> Transport::perform(Step step, std::shared_ptr<const Statement> statement, WallTime judged) {
   if (step.verb == Verb::join) co_return co_await join(statement, judged);
   if (step.verb == Verb::rejoin) co_return co_await rejoin(statement, judged);

@@ -40,6 +40,8 @@ class Transport {
   // Never fails by itself: what went wrong is a Failed. Credentials that come are stored before this returns.
   [[nodiscard]] boost::asio::awaitable<Outcome> perform(Step step, std::shared_ptr<const Statement> statement,
                                                         WallTime judged);
+  // Asks for a lease of a restart of the node. An error: no registry has said anything of it.
+  [[nodiscard]] boost::asio::awaitable<Result<RebootAnswer>> lease_reboot(std::string boot_id, WallTime judged);
   [[nodiscard]] bool has_token() const;
   [[nodiscard]] std::string why_no_token() const;  // a sentence; empty when there is one
   // Time spent on the join's keys, certificates and TLS handshakes in this process.

@@ -25,6 +25,7 @@ namespace omnitide::registry {
 struct ServiceCounters {
   std::uint64_t heartbeats = 0, joins = 0, renewals = 0, rejoins = 0, puts = 0, clones = 0, rate_limited = 0;
   std::uint64_t desired_fetches = 0, desired_unchanged = 0;
+  std::uint64_t reboots_granted = 0, reboots_refused = 0;
   std::map<unsigned, std::uint64_t> answers;  // by status
 };
 

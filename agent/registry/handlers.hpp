@@ -28,6 +28,7 @@ using Answer = boost::asio::awaitable<Result<T>>;
 [[nodiscard]] boost::asio::awaitable<io::HttpResponse> put_node(Context& context, io::HttpRequest& request);
 [[nodiscard]] boost::asio::awaitable<io::HttpResponse> heartbeat(Context& context, io::HttpRequest& request);
 [[nodiscard]] boost::asio::awaitable<io::HttpResponse> desired_state(Context& context, io::HttpRequest& request);
+[[nodiscard]] Answer<v1::RebootLease> lease_reboot(Context& context, io::HttpRequest& request);
 
 // Operators.
 [[nodiscard]] Answer<v1::NodeList> list_nodes(Context& context, io::HttpRequest& request);

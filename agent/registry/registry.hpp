@@ -29,6 +29,9 @@ struct Options {
   std::uint32_t heartbeats_per_second = 10'000;  // beyond it the interval grows with the number of nodes
   std::uint32_t renewals_per_second = 50;        // that a CA roll-over asks for
 
+  std::uint32_t reboots_at_once = 1;  // nodes that the registry lets restart at once; 0: none
+  std::chrono::milliseconds reboot_lease = std::chrono::minutes(15);  // how long one of them takes its slot
+
   double stranger_rate = 20, stranger_burst = 100;  // nonce, join, rejoin a second and address (IPv6: /64); 0: no limit
   double node_rate = 1, node_burst = 20;  // nonce and renewal a second and node, by its certificate; 0: no limit
   // After that an idle connection without a certificate ends: longer than a node that waits for approval is silent.

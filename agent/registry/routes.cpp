@@ -165,6 +165,7 @@ std::vector<io::Route> main_routes(Context& context, View view) {
       {"POST", "/v1/nodes/{id}/heartbeat", handler(c, heartbeat), kSmall, node},
       {"GET", "/v1/nodes/{id}/desired-state", handler(c, desired_state), kSmall, node},
       {"PUT", "/v1/nodes/{id}", handler(c, put_node), kFacts, node},
+      {"POST", "/v1/nodes/{id}/reboot-lease", handler(c, lease_reboot), kSmall, limited(c, node)},
       {"POST", "/v1/nodes/{id}/renew", handler(c, renew), kMedium, limited(c, node)},
       {"GET", "/v1/nodes", handler(c, list_nodes), kSmall, by_operator},
       {"GET", "/v1/nodes:watch", handler(c, watch_nodes), kSmall, by_operator},

@@ -52,6 +52,12 @@ CREATE TABLE applied(
   node_id TEXT PRIMARY KEY REFERENCES nodes ON DELETE CASCADE, held_version INTEGER NOT NULL,
   held_sha256 BLOB NOT NULL, applied_version INTEGER NOT NULL, applied_sha256 BLOB NOT NULL, faults INTEGER NOT NULL,
   first_fault TEXT NOT NULL);
+)sql",
+                                                               // 3: leases of restarts.
+                                                               R"sql(
+CREATE TABLE reboot_leases(
+  node_id TEXT PRIMARY KEY REFERENCES nodes ON DELETE CASCADE, boot_id TEXT NOT NULL, granted INTEGER NOT NULL,
+  expires INTEGER NOT NULL);
 )sql"}};
 
 Error damaged(const Database& database, const std::string& what) {

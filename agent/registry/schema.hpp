@@ -7,7 +7,7 @@
 
 namespace omnitide::registry {
 
-inline constexpr int kSchemaVersion = 2;
+inline constexpr int kSchemaVersion = 3;
 inline constexpr std::int64_t kApplicationId = 0x4f54524c;  // "OTRL", so that another program's database is refused
 
 // Opens or makes the database, checks it (quick_check), migrates it. WAL with synchronous=FULL: a commit that was

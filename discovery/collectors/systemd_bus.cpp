@@ -161,13 +161,13 @@ Result<std::size_t> SystemdBus::process() {
   return kMost;
 }
 
-Result<> SystemdBus::restart(const std::string& unit) {
+Result<> SystemdBus::queue(const char* method, const char* verb, const std::string& unit) {
   BusError error;
   const int problem = library().call(connection_->bus, kService, kManagerPath, "org.freedesktop.systemd1.Manager",
-                                     "RestartUnit", &error.value, nullptr, "ss", unit.c_str(), "replace");
+                                     method, &error.value, nullptr, "ss", unit.c_str(), "replace");
   if (problem >= 0) return {};
   const std::string why = error.value.message == nullptr ? "no reason given" : error.value.message;
-  return fail_errno(-problem, fmt::format("systemd does not restart {}: {}", unit, why));
+  return fail_errno(-problem, fmt::format("systemd does not {} {}: {}", verb, unit, why));
 }
 
 std::optional<std::string> SystemdBus::text(const std::string& path, const char* interface, const char* name) {

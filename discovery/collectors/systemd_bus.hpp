@@ -37,12 +37,14 @@ class SystemdBus {
   [[nodiscard]] Result<int> descriptor();
   // Takes all that has arrived: how many messages. An error: the connection is gone.
   [[nodiscard]] Result<std::size_t> process();
-  // Queues a restart, as `systemctl restart` does; permission_denied where polkit does not allow it.
-  [[nodiscard]] Result<> restart(const std::string& unit);
+  // Queues a job, as `systemctl --no-block restart` and `start` do; permission_denied where polkit does not allow it.
+  [[nodiscard]] Result<> restart(const std::string& unit) { return queue("RestartUnit", "restart", unit); }
+  [[nodiscard]] Result<> start(const std::string& unit) { return queue("StartUnit", "start", unit); }
 
   static constexpr const char* kManagerPath = "/org/freedesktop/systemd1";
 
  private:
+  [[nodiscard]] Result<> queue(const char* method, const char* verb, const std::string& unit);
   struct Connection;
   std::shared_ptr<Connection> connection_;
 };

@@ -25,6 +25,7 @@ struct Thresholds {
   double use_percent = 90;                      // of processes, open files, connections tracked, above this
   double link_errors = 10;                      // a second, of one device
   std::chrono::milliseconds clock_error{1000};  // the clock is off by more
+  double disk_used_ratio = 0.9;                 // of a disk's rated life
   double temperature_celsius = 95;              // where the sensor names no limit of its own
   std::chrono::seconds certificate_lasts{72 * 3600};
   std::chrono::milliseconds loop_lag{1000};  // of the agent's own loop

@@ -4,6 +4,8 @@
 #include <memory>
 
 #include "health/checks/checks.hpp"
+#include "health/checks/disk_wear.hpp"
+#include "health/checks/probes.hpp"
 
 namespace omnitide::health {
 
@@ -70,6 +72,15 @@ std::vector<Check> hardware_checks(const Thresholds& thresholds) {
                 {1, 1},
                 {"edac"},
                 look_at_memory},
+          Check{"disk-wear",
+                "DiskWear",
+                "Wear and warnings of disks (SMART), from the daily report",
+                60s,
+                {1, 1},
+                {std::string(kDiskWearProbe)},
+                [most = thresholds.disk_used_ratio](const Readings& readings) {
+                  return look_at_disk_wear(readings, most);
+                }},
           Check{"temperature",
                 "TemperatureHigh",
                 "Sensors at or above their critical temperature",

@@ -3,15 +3,18 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "agent/base/error.hpp"
 #include "health/checks/finding.hpp"
+#include "health/checks/log_line.hpp"
 #include "health/checks/log_pattern.hpp"
 
 namespace omnitide::health {
@@ -23,8 +26,19 @@ struct LogRule {
   LogPattern pattern;
 };
 
+// Which log rules are for.
+enum class LogPlugin : std::uint8_t { kmsg, journald, filelog };
+struct LogOrigin {
+  LogPlugin plugin = LogPlugin::kmsg;
+  std::string identifier;                  // of the journal: SYSLOG_IDENTIFIER, "kubelet"
+  std::string path;                        // of the file, or of the journal's folder; empty: the system's journal
+  std::optional<LogLineForm> form;         // of the file's lines
+  std::chrono::milliseconds look_back{0};  // from where on the log is read at first
+};
+
 // One source of rules: a file of node-problem-detector's, or the agent's own.
 struct LogRules {
+  LogOrigin origin;
   std::string source;             // "kernel-monitor"
   std::size_t buffer_lines = 10;  // lines that a pattern may span
   std::vector<Finding> defaults;  // what its conditions are while nothing matched

@@ -15,6 +15,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t kMostNamed = 16;  // devices in the evidence of one finding
+
+Evidence devices(const std::vector<std::string>& names) {
+  Evidence out;
+  for (const std::string& name : names)
+    out.emplace_back("device", name);
+  return out;
+}
+
 // A node that never had a default route is not meant to have one.
 struct Route {
   bool had = false;
@@ -75,19 +84,19 @@ struct Carriers {
   std::map<std::string, bool, std::less<>> had;
 
   Finding look(const Readings& readings) {
-    std::string lost;
+    std::vector<std::string> lost;
     std::map<std::string, bool, std::less<>> now;
     readings.each("node_network_carrier", [&](const model::SampleView& sample) {
       const std::string_view device = label(sample, "device");
       const auto known = had.find(device);
       const bool carried = sample.value != 0 || (known != had.end() && known->second);
       now.emplace(device, carried);
-      if (carried && sample.value == 0 && lost.empty()) lost = device;
+      if (carried && sample.value == 0 && lost.size() < kMostNamed) lost.emplace_back(device);
     });
     had = std::move(now);
     if (had.empty()) return unknown("the network devices were not read");
     if (!lost.empty())
-      return bad("CarrierLost", fmt::format("{} is up and has lost its carrier", lost), {{"device", lost}});
+      return bad("CarrierLost", fmt::format("{} is up and has lost its carrier", lost.front()), devices(lost));
     return good("LinksHaveCarrier", "no link has lost its carrier");
   }
 };

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/base/text.hpp"
+#include "health/checks/disk_wear.hpp"
 
 namespace omnitide::health {
 
@@ -24,6 +25,13 @@ constexpr std::array kTaskFamilies{
 constexpr std::array kRouteFamilies{
     MetricDescriptor{kDefaultRoutes, "", "Default routes by family of addresses.", MetricType::gauge, kByFamily},
     MetricDescriptor{kNameServers, "", "Name servers in /etc/resolv.conf.", MetricType::gauge, {}}};
+constexpr std::array kDiskWearFamilies{
+    MetricDescriptor{kDiskUsed, "", "How much of its rated life a disk has used.", MetricType::gauge, kByDevice},
+    MetricDescriptor{kDiskSpare, "", "Spare blocks that an NVMe disk has left.", MetricType::gauge, kByDevice},
+    MetricDescriptor{kDiskSpareThreshold, "", "Spare blocks below which the disk warns.", MetricType::gauge, kByDevice},
+    MetricDescriptor{kDiskWarning, "", "Bits by which an NVMe disk warns.", MetricType::gauge, kByDevice},
+    MetricDescriptor{kDiskFailing, "", "1 when an ATA disk itself expects to fail.", MetricType::gauge, kByDevice},
+    MetricDescriptor{kDiskBadSectors, "", "Sectors that cannot be read.", MetricType::gauge, kByDevice}};
 constexpr std::array kDaemonFamilies{
     MetricDescriptor{kCertificateSeconds, "seconds", "How long a certificate is still valid.", MetricType::gauge,
                      kByCertificate},
@@ -43,6 +51,20 @@ constexpr std::array<const MetricDescriptor*, N> pointers(const std::array<Metri
 constexpr auto kFilesystemAll = pointers(kFilesystemFamilies);
 constexpr auto kTaskAll = pointers(kTaskFamilies);
 constexpr auto kRouteAll = pointers(kRouteFamilies);
+constexpr auto kDiskWearAll = pointers(kDiskWearFamilies);
+
+// Where no disk was asked there is no report, which is no failure.
+Result<> add_disk_wear(const Root& root, SampleBatch& batch) {
+  const Result<std::string> report = root.read(std::string(kDiskReport));
+  if (report.has_error()) return report.error().code == Code::not_found ? Result<>() : Result<>(report.error());
+  for (const std::string_view line : split(*report, '\n')) {
+    const auto value = parse_disk_value(line);
+    if (!value || value->device.empty()) continue;
+    const auto family = std::ranges::find(kDiskWearFamilies, value->family, &MetricDescriptor::name);
+    if (family != kDiskWearFamilies.end()) batch.add(*family, value->value, {value->device});
+  }
+  return {};
+}
 
 // /sys/fs/ext4/DEVICE/errors_count: kept in the superblock until fsck clears it.
 Result<> add_filesystem_errors(const Root& root, SampleBatch& batch) {
@@ -119,6 +141,8 @@ std::vector<model::Collector> probes(const Root& root) {
        [root](SampleBatch& batch) { return add_filesystem_errors(root, batch); }, "/sys/fs/ext4", kQuick},
       {kTasksProbe, kTaskAll, [root](SampleBatch& batch) { return add_tasks(root, batch); }, "/proc/loadavg", kQuick},
       {kRoutesProbe, kRouteAll, [root](SampleBatch& batch) { return add_routes(root, batch); }, "/proc/net/route",
+       kQuick},
+      {kDiskWearProbe, kDiskWearAll, [root](SampleBatch& batch) { return add_disk_wear(root, batch); }, kDiskReport,
        kQuick}};
 }
 

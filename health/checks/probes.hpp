@@ -10,7 +10,12 @@
 namespace omnitide::health {
 
 inline constexpr std::string_view kFilesystemErrorsProbe = "health.filesystem_errors", kTasksProbe = "health.tasks",
-                                  kRoutesProbe = "health.routes";
+                                  kRoutesProbe = "health.routes", kDiskWearProbe = "health.disk_wear";
+// Of the report of omnitide-agent-smart.service.
+inline constexpr std::string_view kDiskUsed = "omnitide_disk_used_ratio", kDiskSpare = "omnitide_disk_spare_ratio",
+                                  kDiskSpareThreshold = "omnitide_disk_spare_threshold_ratio",
+                                  kDiskWarning = "omnitide_disk_critical_warning",
+                                  kDiskFailing = "omnitide_disk_failing", kDiskBadSectors = "omnitide_disk_bad_sectors";
 // Families of the probes, and of what the daemon adds itself.
 inline constexpr std::string_view kFilesystemErrors = "omnitide_health_filesystem_errors",
                                   kTasks = "omnitide_health_tasks", kTasksLimit = "omnitide_health_tasks_limit",

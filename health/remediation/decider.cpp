@@ -15,6 +15,7 @@ namespace {
 constexpr milliseconds kFightTime = std::chrono::hours(6);
 constexpr unsigned kReturns = 2;
 constexpr milliseconds kSoon{1000};
+constexpr std::string_view kAsking = "the registry is asked";
 // A step whose check says nothing any more has not helped.
 constexpr milliseconds kUnseen = std::chrono::minutes(10);
 
@@ -106,7 +107,7 @@ std::vector<Decision> Decider::decide(const World& world) {
         observe(episode_of(ladder), fault.present, world, out);
   }
   for (Episode& episode : state_.episodes)
-    if (episode.verifying && state_.running - episode.acted >= bounds_.verify + kUnseen) fail_step(episode, out);
+    if (episode.verifying && state_.running - episode.acted >= verification(episode) + kUnseen) fail_step(episode, out);
   if (std::ranges::any_of(state_.episodes, &Episode::verifying)) return out;
   for (const Ladder& ladder : ladders_) {
     Episode& episode = episode_of(ladder);
@@ -166,18 +167,22 @@ void Decider::verify(Episode& episode, const Ladder& ladder, const World& world,
   const Action& action = ladder.steps[episode.step];
   // A reboot has happened when the boot is another one; until then the fault is expected.
   if (action.kind == ActionKind::reboot && episode.acted_boot == world.boot_id &&
-      state_.running - episode.acted < bounds_.verify)
+      state_.running - episode.acted < verification(episode))
     return;
   if (!fault->present) {
     // A service that starts and falls over at once has not recovered.
-    if (state_.running - episode.acted < bounds_.verify / 2) return;
+    if (state_.running - episode.acted < verification(episode) / 2) return;
     episode.verifying = false;
     episode.present = false;
     episode.cleared = state_.running;
     out.push_back({Outcome::helped, episode.condition, episode.subject, action, "the fault is gone"});
     return;
   }
-  if (state_.running - episode.acted >= bounds_.verify) fail_step(episode, out);
+  if (state_.running - episode.acted >= verification(episode)) fail_step(episode, out);
+}
+
+milliseconds Decider::verification(const Episode& episode) const {
+  return bounds_.verification(ladder_of(episode)->steps[episode.step].kind);
 }
 
 void Decider::fail_step(Episode& episode, std::vector<Decision>& out) const {
@@ -189,8 +194,10 @@ void Decider::fail_step(Episode& episode, std::vector<Decision>& out) const {
 
 // Of this kind and target nothing is left of the budget of its ladder: the next step is looked at.
 bool Decider::spent(const Action& action) const {
+  // A node waits for its reboot until a day is over.
   if (action.kind == ActionKind::reboot) return bounds_.reboots == 0;
-  return static_cast<std::size_t>(std::ranges::count(state_.ledger, action, &LedgerEntry::action)) >= bounds_.restarts;
+  return static_cast<std::size_t>(std::ranges::count(state_.ledger, action, &LedgerEntry::action)) >=
+         bounds_.budget(action.kind);
 }
 
 std::pair<std::string, milliseconds> Decider::over_budget(const Action& action) const {
@@ -243,8 +250,22 @@ std::pair<std::string, milliseconds> Decider::obstacle(const Episode& episode, c
         std::min(bounds_.backoff_cap, bounds_.backoff * (std::int64_t{1} << std::min(earlier - 1, 20U)));
     wait = std::max(wait, pause - (state_.running - last));
   }
-  if (wait <= milliseconds{0}) return {};
-  return {"it waits", std::max(wait, kSoon)};
+  if (wait > milliseconds{0}) return {"it waits", std::max(wait, kSoon)};
+  // What is only said takes no slot of the fleet.
+  if (action.kind != ActionKind::reboot || bounds_.dry_run) return {};
+  if (world.allowance == Allowance::unknown) return {std::string(kAsking), kSoon};
+  if (world.allowance == Allowance::refused)
+    return {"the registry lets no more nodes of the fleet restart now", milliseconds{0}};
+  return {};
+}
+
+bool Decider::wants_allowance(const World& world) const {
+  if (!bounds_.enabled || std::ranges::any_of(state_.episodes, &Episode::verifying)) return false;
+  return std::ranges::any_of(state_.episodes, [this, &world](const Episode& episode) {
+    const Ladder* ladder = ladder_of(episode);
+    if (ladder == nullptr || !episode.present || episode.step >= ladder->steps.size()) return false;
+    return obstacle(episode, ladder->steps[episode.step], world).first == kAsking;
+  });
 }
 
 Decider::Next Decider::next(const Episode& episode, const World& world) const {

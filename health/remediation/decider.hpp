@@ -28,6 +28,14 @@ struct Fault {
   bool present = false;
 };
 
+// What the registry says of a restart of the node, so that not all of a fleet restart at once.
+enum class Allowance : std::uint8_t {
+  unreachable,  // there is none, or it does not answer: the node decides for itself
+  unknown,      // it has to be asked: see Decider::wants_allowance()
+  granted,
+  refused,
+};
+
 // The node at one moment.
 struct World {
   std::chrono::milliseconds boot_time{0};  // CLOCK_BOOTTIME
@@ -36,6 +44,7 @@ struct World {
   bool locked = false;        // the lock file exists
   std::uint64_t round = 0;    // of checks that `faults` come from; rises
   std::vector<Fault> faults;  // of every ladder's condition and subject that was checked
+  Allowance allowance = Allowance::unreachable;
 };
 
 enum class Outcome : std::uint8_t {
@@ -98,6 +107,9 @@ class Decider {
   void resume();
   [[nodiscard]] bool paused(WallTime now) const;
 
+  // Whether a restart of the node waits for the registry's word and for nothing else.
+  [[nodiscard]] bool wants_allowance(const World& world) const;
+
   [[nodiscard]] const DeciderState& saved() const { return state_; }
   [[nodiscard]] const std::vector<Ladder>& ladders() const { return ladders_; }
   [[nodiscard]] const Bounds& bounds() const { return bounds_; }
@@ -118,6 +130,7 @@ class Decider {
   [[nodiscard]] const Ladder* ladder_of(const Episode& episode) const;
   void verify(Episode& episode, const Ladder& ladder, const World& world, std::vector<Decision>& out);
   void fail_step(Episode& episode, std::vector<Decision>& out) const;
+  [[nodiscard]] std::chrono::milliseconds verification(const Episode& episode) const;  // of its step
   // Empty: now. Else why not, and how long at least.
   [[nodiscard]] std::pair<std::string, std::chrono::milliseconds> obstacle(const Episode& episode, const Action& action,
                                                                            const World& world) const;

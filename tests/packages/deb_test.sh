@@ -89,7 +89,8 @@ inside sh -c "rm -r /run/systemd/system/$unit.d; systemctl daemon-reload"
 printf '[Service]\nExecStart=/bin/sleep 1000\n' | tee "$root/etc/systemd/system/weak.service" >"$root/etc/systemd/system/other.service"
 printf 'health: {units: [weak.service, other.service]}\n' >"$root/etc/omnitide/agent.d/40-health.yaml"
 mkdir -p "$root/etc/polkit-1/rules.d"
-sed -n '/^    polkit.addRule/,/^    });/s/^    //p' docs/health.md | sed 's/nginx.service/weak.service/' >"$root/etc/polkit-1/rules.d/50-omnitide-agent.rules"
+printf 'health: {units: [weak.service]}\n' >"$root/root/polkit.yaml"
+inside sh -c 'omnitide-agent config polkit --config /root/polkit.yaml --config-dir /root >/etc/polkit-1/rules.d/60-omnitide-agent.rules'
 inside sh -c 'chgrp omnitide /etc/omnitide/agent.d/*; chmod 0644 /etc/polkit-1/rules.d/*; systemctl daemon-reload; systemctl start weak other; systemctl try-restart polkit'
 inside systemctl restart "$unit"
 check "the agent runs with units to watch" within 10 ready
@@ -102,7 +103,7 @@ check "that it helped is seen" within 90 told '.outcome == "helped"'
 inside systemctl kill -s KILL other.service
 check "a restart that polkit refuses is told" within 200 told 'tostring | test("restart-unit other.service.*([Aa]uthentication|denied|refused)")'
 check "and does nothing" eval "! unit_runs other.service"
-inside sh -c "rm /etc/omnitide/agent.d/40-health.yaml; systemctl reset-failed; systemctl stop weak; rm /etc/systemd/system/weak.service /etc/systemd/system/other.service /etc/polkit-1/rules.d/50-omnitide-agent.rules; systemctl daemon-reload; systemctl restart $unit"
+inside sh -c "rm /etc/omnitide/agent.d/40-health.yaml; systemctl reset-failed; systemctl stop weak; rm /etc/systemd/system/weak.service /etc/systemd/system/other.service /etc/polkit-1/rules.d/60-omnitide-agent.rules; systemctl daemon-reload; systemctl restart $unit"
 
 # Network policy goes on holding while the agent is changed below it.
 peer_start

@@ -166,6 +166,12 @@ check "resume" health resume
 check "it is resumed" asked '.paused | not'
 touch "$work/lock"
 check "the lock file is seen" asked '.locked'
+sed -i 's/remediation: {/remediation: {reset_links: [nowhere0], vacuum_journal: 100, repeats: 2, /' "$work/agent.yaml"
+kill -HUP "$pid"
+remedy_of() { asked "[.remedies[] | select(.condition == \"$1\") | .steps] == $2"; }
+check "a reload takes over what may be done" within 5 remedy_of DiskPressure '[["vacuum-journal"]]'
+check "for each link by itself" remedy_of NetworkDegraded '[["reset-link nowhere0"]]'
+check "and what was said before still holds" asked '.locked'
 
 kill -TERM "$pid" && wait "$pid" 2>/dev/null
 head -c 40 "$work/state/health.json" >"$work/cut" && cp "$work/cut" "$work/state/health.json"

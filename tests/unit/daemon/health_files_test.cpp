@@ -41,6 +41,7 @@ HealthSaved some() {
   out.decider.paused = true;
   out.decider.paused_until = WallTime{77s};
   out.kernel_sequence = 4711;
+  out.log_positions = {{"journal", "s=1;i=2"}, {"/var/log/x", "1:2:3"}};
   return out;
 }
 
@@ -92,6 +93,7 @@ TEST_CASE("the state of health is the same after it was saved and loaded") {
   CHECK(is.acted_boot == "boot");
   CHECK((loaded->decider.paused && loaded->decider.paused_until == WallTime{77s}));
   CHECK(loaded->kernel_sequence == 4711);
+  CHECK(loaded->log_positions == saved.log_positions);
 }
 
 TEST_CASE("a state that was cut off is damaged, and its budgets count as used up") {
@@ -170,9 +172,36 @@ TEST_CASE("a rule file of node-problem-detector's form loads as it is") {
   CHECK(matcher.take("INFO: task docker:12 blocked").size() == 1);
 }
 
+TEST_CASE("rules for the journal and for files name the log that they are for") {
+  const auto of = [](const std::string& plugin, const std::string& path, const std::string& config) {
+    std::string json = with(kMonitor, "\"kmsg\"", "\"" + plugin + "\"");
+    json = with(json, "/dev/kmsg", path);
+    return parse_log_rules(with(json, "{\"a\": \"b\"}", config));
+  };
+  const auto journal = of("journald", "/var/log/journal", R"({"source": "kubelet"})");
+  REQUIRE(journal);
+  CHECK(journal->origin.plugin == health::LogPlugin::journald);
+  CHECK(journal->origin.identifier == "kubelet");
+  CHECK(journal->origin.path.empty());  // the system's, wherever it is
+  CHECK(journal->origin.look_back == 5min);
+  CHECK(of("journald", "/srv/journal", R"({"source": "kubelet"})")->origin.path == "/srv/journal");
+  const auto file =
+      of("filelog", "/var/log/docker.log",
+         R"({"timestamp": "^time=\"(\\S*)\"", "message": "msg=\"([^\n]*)\"", "timestampFormat": "2006"})");
+  REQUIRE(file);
+  CHECK(file->origin.plugin == health::LogPlugin::filelog);
+  CHECK(file->origin.path == "/var/log/docker.log");
+  REQUIRE(file->origin.form);
+  CHECK(file->origin.form->parse("time=\"2023\" msg=\"x\"", WallTime{1s})->message == "x");
+}
+
 TEST_CASE("a rule file with a fault is refused with its place") {
   const auto field = [](const std::string& json) { return parse_log_rules(json).error().field; };
-  CHECK(field(with(kMonitor, "\"kmsg\"", "\"journald\"")) == "plugin");
+  CHECK(field(with(kMonitor, "\"kmsg\"", "\"custom\"")) == "plugin");
+  CHECK(field(with(kMonitor, "\"5m\"", "\"soon\"")) == "lookback");
+  CHECK(field(with(kMonitor, "\"kmsg\"", "\"journald\"")) == "pluginConfig.source");
+  CHECK(field(with(kMonitor, "\"kmsg\"", "\"filelog\"")) == "pluginConfig.timestamp");
+  CHECK(field(with(with(kMonitor, "\"kmsg\"", "\"filelog\""), "/dev/kmsg", "kmsg")) == "logPath");
   CHECK(field(with(kMonitor, "\"kernel-monitor\"", "\"\"")) == "source");
   CHECK(field(with(kMonitor, ": 10", ": 0")) == "bufferSize");
   CHECK(field(with(kMonitor, ": 10", ": 1e9")) == "bufferSize");
@@ -214,6 +243,85 @@ TEST_CASE("what the configuration allows is what may be done") {
   CHECK_FALSE(faults[1].present);  // a unit that does not exist cannot be restarted
   CHECK(unit_finding({"a.service", "loaded", "inactive", "/a"}).verdict == Verdict::good);
   CHECK(unit_finding({"a.service", "loaded", "activating", "/a"}).verdict == Verdict::good);
+}
+
+TEST_CASE("remedies that are off by default come with their settings, each for its own condition") {
+  using health::ActionKind;
+  config::HealthConfig config;
+  config.interval = 2min;
+  config.remediation.vacuum_journal = 200;
+  config.remediation.clean = {"/var/cache/app 7d"};
+  config.remediation.reset_links = {"eth0", "eth1"};
+  config.remediation.restart_resolver = "systemd-resolved.service";
+  const auto ladders = health_ladders(config);
+  REQUIRE(ladders.size() == 4);
+  CHECK(ladders[0].condition == "DiskPressure");
+  CHECK(ladders[0].steps == std::vector<health::Action>{{ActionKind::vacuum_journal, ""}, {ActionKind::clean, ""}});
+  CHECK(ladders[2].steps == std::vector<health::Action>{{ActionKind::reset_link, "eth1"}});
+  CHECK(ladders[3].condition == "DNSUnavailable");
+  CHECK(health_bounds(config).verify_by_checks == 10min);
+
+  // A link is reset for what is said of itself, whichever check says it.
+  health::ConditionStore store;
+  const auto faults_of = [&](const std::string& link) -> std::optional<bool> {
+    for (const health::Fault& each : health_faults(ladders, store))
+      if (each.subject == link) return each.present;
+    return std::nullopt;
+  };
+  CHECK(faults_of("eth0") == std::nullopt);
+  (void)store.apply({"NetworkDegraded", "link-errors", Verdict::good, "LinksWithoutErrors", "", {}}, {1, 1},
+                    WallTime{1s});
+  CHECK(faults_of("eth0") == false);
+  (void)store.apply(
+      {"NetworkDegraded", "carrier", Verdict::bad, "CarrierLost", "", {{"device", "eth9"}, {"device", "eth1"}}}, {1, 1},
+      WallTime{1s});
+  CHECK(faults_of("eth0") == false);
+  CHECK(faults_of("eth1") == true);
+}
+
+TEST_CASE("every kind of action is the same after it was saved and loaded") {
+  const test::TempTree tree;
+  const std::string path = tree.path() + "/health.json";
+  HealthSaved saved;
+  for (std::size_t i = 0; i < health::kActionKinds; ++i)
+    saved.decider.ledger.push_back({1min, {static_cast<health::ActionKind>(i), "target"}, "C", "s"});
+  REQUIRE(save_health(path, saved));
+  const Result<HealthSaved> loaded = load_health(path);
+  REQUIRE(loaded);
+  for (std::size_t i = 0; i < health::kActionKinds; ++i)
+    CHECK(loaded->decider.ledger[i].action == saved.decider.ledger[i].action);
+}
+
+TEST_CASE("folders that may be cleaned are the operator's own") {
+  const auto good = config::parse_cleaning("/var/cache/my app 7d");
+  REQUIRE(good);
+  CHECK((good->path == "/var/cache/my app" && good->older_than == 7 * 24h));
+  for (const char* each : {"/tmp/x 1h", "/srv/data 30d", "/var/tmp 2d", "/var/log/app 30d", "/data/in 1d"})
+    CHECK(config::parse_cleaning(each));
+  for (const char* each : {"",
+                           "/var/cache/app",
+                           "/var/cache/app 59m",
+                           "/var/cache/app 7",
+                           "/ 7d",
+                           "/etc/x 7d",
+                           "/usr/share 7d",
+                           "/var 7d",
+                           "/var/lib 7d",
+                           "/var/log 7d",
+                           "/var/lib/dpkg/info 7d",
+                           "/var/log/journal 7d",
+                           "/var/cache/../lib 7d",
+                           "/var//cache/x 7d",
+                           "/var/cache/x/ 7d",
+                           "/var/cache/./x 7d",
+                           "var/cache/x 7d",
+                           "/home/me 7d",
+                           "/proc/1 7d",
+                           "/var/lib/omnitide 7d",
+                           "/var/run/x 7d"}) {
+    INFO(each);
+    CHECK_FALSE(config::parse_cleaning(each));
+  }
 }
 
 TEST_CASE("windows are read as they are written") {

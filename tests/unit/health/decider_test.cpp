@@ -189,6 +189,61 @@ TEST_CASE("what is next is said with its reason") {
   REQUIRE_FALSE(next.action);
 }
 
+TEST_CASE("what only a round of checks can judge has the time for it, and a budget of its own") {
+  const Action vacuum{ActionKind::vacuum_journal, ""}, clean{ActionKind::clean, ""};
+  Bounds bounds;
+  bounds.repeats = 2;
+  Node node(bounds, {vacuum, clean});
+  auto told = node.run(5min + 30s, true);
+  REQUIRE(outcomes(told) == Outcomes{Outcome::act});
+  REQUIRE(told[0].action == vacuum);
+  told = node.run(20min, true);
+  REQUIRE(outcomes(told) == Outcomes{Outcome::failed, Outcome::act, Outcome::failed, Outcome::exhausted});
+  REQUIRE(told[1].action == clean);
+  node.decider.resume();
+  REQUIRE(outcomes(node.run(30min, true)) ==
+          Outcomes{Outcome::act, Outcome::failed, Outcome::act, Outcome::failed, Outcome::exhausted});
+  node.decider.resume();
+  REQUIRE(outcomes(node.run(1h, true)) == Outcomes{Outcome::exhausted});  // twice a day each
+}
+
+TEST_CASE("a restart waits for the registry's word, and only for that of a registry that answers") {
+  Bounds bounds;
+  bounds.reboots = 1;
+  Node node(bounds, {kRestart, kReboot});
+  node.world.allowance = health::Allowance::unknown;
+  REQUIRE(outcomes(node.run(35s, true)) == Outcomes{Outcome::act});  // of the unit: nobody is asked
+  REQUIRE_FALSE(node.decider.wants_allowance(node.world));
+  REQUIRE(outcomes(node.run(10min, true)) == Outcomes{Outcome::failed});
+  REQUIRE(node.decider.wants_allowance(node.world));
+  node.world.locked = true;
+  REQUIRE_FALSE(node.decider.wants_allowance(node.world));
+  node.world.locked = false;
+  node.world.allowance = health::Allowance::refused;
+  const auto held = node.run(10min, true);
+  REQUIRE(outcomes(held) == Outcomes{Outcome::held});
+  REQUIRE(held[0].reason == "the registry lets no more nodes of the fleet restart now");
+  node.world.allowance = health::Allowance::unknown;
+  REQUIRE(node.run(1min, true).empty());
+  node.world.allowance = health::Allowance::granted;
+  REQUIRE(node.run(10s, true).front().action == kReboot);
+
+  Node alone(bounds, {kReboot});
+  REQUIRE(outcomes(alone.run(1min, true)) == Outcomes{Outcome::act});
+  bounds.dry_run = true;
+  Node dry(bounds, {kReboot});
+  dry.world.allowance = health::Allowance::unknown;
+  REQUIRE(outcomes(dry.run(1min, true)) == Outcomes{Outcome::would_act});
+  REQUIRE_FALSE(dry.decider.wants_allowance(dry.world));
+}
+
+TEST_CASE("kinds of actions are known by their names") {
+  for (std::size_t i = 0; i < health::kActionKinds; ++i)
+    REQUIRE(health::action_kind(name(static_cast<ActionKind>(i))) == static_cast<ActionKind>(i));
+  REQUIRE_FALSE(health::action_kind("explode"));
+  REQUIRE(health::text({ActionKind::reset_link, "eth1"}) == "reset-link eth1");
+}
+
 TEST_CASE("windows are of a day, of each day, and over midnight") {
   const WallTime sunday{std::chrono::sys_days(std::chrono::year(2024) / 1 / 7)};
   const health::Window night{0, 23h, 60min};

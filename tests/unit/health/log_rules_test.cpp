@@ -23,7 +23,7 @@ std::vector<std::string> reasons(const std::vector<health::LogHit>& hits) {
 }
 
 LogMatcher matcher_of(std::vector<std::string> patterns, std::size_t lines = 10) {
-  LogRules rules{.source = "test", .buffer_lines = lines, .defaults = {}, .rules = {}};
+  LogRules rules{.origin = {}, .source = "test", .buffer_lines = lines, .defaults = {}, .rules = {}};
   for (std::string& pattern : patterns)
     rules.rules.push_back({false, "", "Hit", LogPattern(std::move(pattern))});
   return LogMatcher({std::move(rules)});

@@ -224,7 +224,8 @@ TEST_CASE("a database of the form before policies is brought up and keeps its no
     auto database =
         must(registry::Database::open(plane.folder.path + "/registry.db", registry::Database::Mode::read_write));
     must(database.execute(
-        "DROP TABLE policies; DROP TABLE desired_versions; DROP TABLE applied; PRAGMA user_version = 1"));
+        "DROP TABLE policies; DROP TABLE desired_versions; DROP TABLE applied; DROP TABLE reboot_leases;"
+        "PRAGMA user_version = 1"));
   }
   plane.start();
   device.reconnect();
