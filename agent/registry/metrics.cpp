@@ -73,6 +73,8 @@ std::string render_metrics(const Context& context, const ServerView& server) {
   text.one("desired_states_sent_total", "counter", "Desired states that nodes fetched.", counters.desired_fetches);
   text.one("desired_states_unchanged_total", "counter", "Fetches of what the node had already.",
            counters.desired_unchanged);
+  text.one("reboot_leases_total", "counter", "Answers to nodes that may restart themselves.", counters.reboots_granted);
+  text.one("reboot_leases_refused_total", "counter", "Answers to nodes that may not.", counters.reboots_refused);
   text.one("connections", "gauge", "Open connections.", server.open);
   text.one("connections_total", "counter", "Connections that were accepted.", server.accepted);
   text.one("connections_refused_total", "counter", "Connections beyond the limits.", server.refused_full);

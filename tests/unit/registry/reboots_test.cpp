@@ -35,6 +35,8 @@ TEST_CASE("no more nodes than there are slots restart at once, and a slot is fre
   CHECK_FALSE(refused.granted());
   CHECK_FALSE(refused.has_expires());
   CHECK((refused.slots() == 2 && refused.taken() == 2));
+  CHECK(plane.metric("reboot_leases_total") == 2);
+  CHECK(plane.metric("reboot_leases_refused_total") == 1);
   plane.clock.advance(5min + 1s);  // a's is over, b's is not
   CHECK(lease(c).granted());
   CHECK_FALSE(lease(a).granted());
