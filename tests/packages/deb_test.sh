@@ -105,6 +105,25 @@ check "a restart that polkit refuses is told" within 200 told 'tostring | test("
 check "and does nothing" eval "! unit_runs other.service"
 inside sh -c "rm /etc/omnitide/agent.d/40-health.yaml; systemctl reset-failed; systemctl stop weak; rm /etc/systemd/system/weak.service /etc/systemd/system/other.service /etc/polkit-1/rules.d/60-omnitide-agent.rules; systemctl daemon-reload; systemctl restart $unit"
 
+# What root does for the agent: oneshot units in sandboxes of their own, which polkit lets the agent's user start, and nothing else.
+as_agent() { # METHOD UNIT
+  inside setpriv --reuid=omnitide --regid=omnitide --clear-groups busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+    org.freedesktop.systemd1.Manager "$1" ss "$2" replace >/dev/null 2>&1
+}
+printf 'health: {remediation: {vacuum_journal: 8}}\n' >"$root/etc/omnitide/agent.d/40-remedies.yaml"
+journal_mebibytes() { inside sh -c 'du -cm /var/log/journal /run/log/journal 2>/dev/null | tail -n 1 | cut -f1'; }
+inside sh -c 'for i in 1 2 3; do head -c 10000000 /dev/urandom | base64 -w 1000 | systemd-cat -t filler; journalctl --rotate; done'
+before="$(journal_mebibytes)"
+check "the vacuum unit does its work in its sandbox" inside systemctl start omnitide-agent-vacuum.service
+check "the journal is smaller ($before MiB before)" [ "$(journal_mebibytes)" -lt "$before" ]
+check "the unit that asks disks runs in its sandbox" inside systemctl start omnitide-agent-smart.service
+check "its report is there" [ -n "$(inside cat /run/omnitide-maintenance/smart.prom)" ]
+check "the agent's user may start the vacuum unit" as_agent StartUnit omnitide-agent-vacuum.service
+check "and the cleaning one" as_agent StartUnit omnitide-agent-clean.service
+check "but stop neither" eval '! as_agent StopUnit omnitide-agent-clean.service'
+check "nor start another" eval '! as_agent StartUnit omnitide-agent-smart.service'
+inside sh -c 'rm /etc/omnitide/agent.d/40-remedies.yaml; systemctl reset-failed'
+
 # Network policy goes on holding while the agent is changed below it.
 peer_start
 space_keeps iperf3 -s -p 443 >/dev/null 2>&1 &

@@ -40,11 +40,11 @@ happened() {
     jq -e "[.items[] | select(.kind == \"remedy\" and .outcome == \"$1\" and (.message | contains(\"$2\")))] | length >= 1" >/dev/null
 }
 explained() { "$agent" health explain KernelDeadlock --run-dir "$work/node/run" 2>/dev/null | grep -q "$1"; }
-follows() { "$agent" health --run-dir "$work/node/run" -o json 2>/dev/null | jq -e '.logs[0].reading' >/dev/null; }
+follows() { "$agent" health --run-dir "$work/$1/run" -o json 2>/dev/null | jq -e '.logs[0].reading' >/dev/null; }
 
 start_agent node
 check "the node joins" within 20 is_state node registered
-check "its log is followed" within 10 follows
+check "its log is followed" within 10 follows node
 echo "$(date --utc +%FT%TZ) it is stuck" >>"$work/log"
 check "without a lease of the registry the restart is held" within 15 happened held "the registry lets no more nodes of the fleet restart now"
 check "explain says so" within 5 explained "next reboot, not now: the registry lets no more nodes"
@@ -62,6 +62,7 @@ sed -n '/^metrics:/,$p' "$work/node/agent.yaml" >>"$work/alone/agent.yaml"
 : >"$work/log"
 start_agent alone
 check "another node joins" within 20 is_state alone registered
+check "its log is followed too" within 10 follows alone
 stop_registry KILL
 echo "$(date --utc +%FT%TZ) it is stuck" >>"$work/log"
 acted_alone() {
