@@ -19,7 +19,7 @@ function(omnitide_bpf name)
   file(MAKE_DIRECTORY "${out}")
   add_custom_command(OUTPUT "${out}/${name}.bpf.o"
     COMMAND "${BPF_CLANG}" -target bpf -mcpu=v3 -O2 ${BPF_LAYOUT} -g -std=gnu11 -Wall -Wextra -Werror -Wno-address-of-packed-member
-      -I "${CMAKE_SOURCE_DIR}" -idirafter "/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}" "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=."
+      -I "${CMAKE_SOURCE_DIR}" -idirafter "/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}" "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." -ffile-compilation-dir=.
       -MD -MF "${out}/${name}.d" -MT "${out}/${name}.bpf.o" -c "${source}" -o "${out}/${name}.bpf.o"
     COMMAND "${BPF_STRIP}" -g "${out}/${name}.bpf.o"
     DEPENDS "${source}" DEPFILE "${out}/${name}.d" VERBATIM)

@@ -3,12 +3,14 @@
 
 PACKAGE_SUITES=(bookworm trixie)
 PACKAGE_MACHINES=(deb health faults) # tests/packages/NAME_test.sh, each in each suite
-PACKAGE_FILES=(lint rpm)             # of the files alone
+PACKAGE_FILES=(lint sbom rpm)         # of the files alone
 
 test_lint() {
   lintian --allow-root --fail-on error,warning build/release/packages/*.deb || return 1
   rpmlint -c packaging/rpm/rpmlint.toml build/release/packages/*.rpm
 }
+
+test_sbom() { tests/packages/sbom_test.sh build/release; }
 
 test_rpm() { OMNITIDE_ROOTS="$STATE/roots" tests/packages/rpm_test.sh build/release/packages/*.rpm; }
 
@@ -27,7 +29,7 @@ test_packages() {
   done
   [[ ${#suites[@]} -gt 0 ]] || suites=("${PACKAGE_SUITES[@]}")
   [[ ${#names[@]} -gt 0 ]] || names=("${PACKAGE_FILES[@]}" "${PACKAGE_MACHINES[@]}")
-  command_package
+  make_packages
   need_packages "${PACKAGE_TEST_PACKAGES[@]}"
   for name in "${names[@]}"; do
     if [[ " ${PACKAGE_FILES[*]} " == *" $name "* ]]; then

@@ -11,7 +11,7 @@
   KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(fio iperf3 nftables iptables ipset lshw pci.ids usb.ids mosquitto libsnappy-dev)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
-  PACKAGE_PACKAGES=(rpm gzip binutils file)
+  PACKAGE_PACKAGES=(rpm gzip binutils file jq)
   PACKAGE_TEST_PACKAGES=(debootstrap systemd-container iproute2 iperf3 mosquitto jq perl-base procps lintian rpm rpmlint
     binutils cpio)
   FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)

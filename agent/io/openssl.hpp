@@ -69,7 +69,7 @@ template <class Encode, class T>
   const int length = encode(object, &buffer);
   if (length <= 0) return {};
   std::string out(reinterpret_cast<char*>(buffer), static_cast<std::size_t>(length));
-  OPENSSL_free(buffer);
+  CRYPTO_free(buffer, nullptr, 0);  // OPENSSL_free would name this file, by a path that depends on how it was compiled
   return out;
 }
 
