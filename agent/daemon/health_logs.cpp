@@ -158,6 +158,12 @@ asio::awaitable<Result<>> HealthLogs::read(Followed& log) {
   co_return Result<>();
 }
 
+// Of before the look back. Without one the file is begun at its end, and a time may be coarser than what has passed
+// since.
+bool HealthLogs::is_old(const Followed& log, const Source& source, WallTime time) const {
+  return log.fresh && source.origin.look_back > 0ms && time < started_ - source.origin.look_back;
+}
+
 void HealthLogs::take(Followed& log, const LogFeed::Line& line, bool interrupted) {
   ++log.status.lines;
   const WallTime now = wall_now();
@@ -166,7 +172,7 @@ void HealthLogs::take(Followed& log, const LogFeed::Line& line, bool interrupted
     std::string text = line.text;
     if (source.origin.form) {
       std::optional<health::LogLineForm::Line> parsed = source.origin.form->parse(text, now);
-      if (!parsed || (log.fresh && parsed->time < started_ - source.origin.look_back)) continue;
+      if (!parsed || (is_old(log, source, parsed->time))) continue;
       text = std::move(parsed->message);
     } else if (line.identifier != source.origin.identifier) {
       continue;

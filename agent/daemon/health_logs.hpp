@@ -66,6 +66,7 @@ class HealthLogs {
   [[nodiscard]] Followed& followed(const health::LogOrigin& origin);
   [[nodiscard]] boost::asio::awaitable<void> follow(Followed& log);
   [[nodiscard]] boost::asio::awaitable<Result<>> read(Followed& log);
+  [[nodiscard]] bool is_old(const Followed& log, const Source& source, WallTime time) const;
   void take(Followed& log, const LogFeed::Line& line, bool interrupted);
   void tell_problem(Followed& log, std::string problem);
 
