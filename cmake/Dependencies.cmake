@@ -73,6 +73,9 @@ if(RE2_FOUND AND "${RE2_REQUIRES}${RE2_STATIC_LIBRARIES}" MATCHES "absl")
 endif()
 add_library(omnitide::re2 ALIAS omnitide_re2)
 
+omnitide_static_library(nghttp2 nghttp2 nghttp2/nghttp2.h)
+add_library(omnitide::nghttp2 ALIAS omnitide_nghttp2)
+
 # For tests: the agent opens it, since its name differs between distributions.
 find_library(CRYPT_LIBRARY crypt REQUIRED)
 add_library(omnitide_crypt INTERFACE)

@@ -35,8 +35,8 @@ class CheckReader {
     for (const Entry& entry : value_.entries)
       take(entry);
     if (out_.name.empty() && !named_) say(value_, "name", "is missing", "give each check a name");
-    if (kinds_ == 0) say(value_, "", "says not what to look at", "one of command, http, tcp and file");
-    if (kinds_ > 1) say(value_, "", "looks at several things", "only one of command, http, tcp and file");
+    if (kinds_ == 0) say(value_, "", "says not what to look at", "one of command, http, tcp, grpc and file");
+    if (kinds_ > 1) say(value_, "", "looks at several things", "only one of command, http, tcp, grpc and file");
     check_together();
     if (out_.condition.empty()) out_.condition = condition_of(out_.name);
     return out_;
@@ -49,6 +49,7 @@ class CheckReader {
     static const std::vector<std::pair<std::string, Take>> known{
         {"name", &CheckReader::read_name},         {"command", &CheckReader::read_command},
         {"http", &CheckReader::read_url},          {"tcp", &CheckReader::read_address},
+        {"grpc", &CheckReader::read_grpc},         {"service", &CheckReader::read_service},
         {"file", &CheckReader::read_file},         {"status", &CheckReader::read_status},
         {"body", &CheckReader::read_body},         {"ca_file", &CheckReader::read_ca_file},
         {"max_age", &CheckReader::read_max_age},   {"interval", &CheckReader::read_interval},
@@ -140,6 +141,18 @@ class CheckReader {
       return say(value, at_, fmt::format("{} is not right", quote(*text)), fmt::format("give {}", kRight));
     out_.target = *text;
   }
+  void read_grpc(const Value& value) {
+    set_kind(CheckKind::grpc);
+    constexpr std::string_view kRight = "HOST:PORT or unix:/PATH";
+    const auto text = text_of(value, kRight);
+    if (!text) return;
+    constexpr std::size_t kLongestSocket = 107;  // sun_path
+    const bool socket =
+        text->starts_with("unix:/") && text->size() <= kLongestSocket + std::string_view("unix:").size();
+    if (!socket && !is_target(*text, true))
+      return say(value, at_, fmt::format("{} is not right", quote(*text)), fmt::format("give {}", kRight));
+    out_.target = *text;
+  }
   void read_file(const Value& value) {
     set_kind(CheckKind::file);
     with_field([&](Problems& own) { read_path(value, false, kLongestPath, out_.target, own); });
@@ -163,6 +176,10 @@ class CheckReader {
   void read_ca_file(const Value& value) {
     only_ = CheckKind::http;
     with_field([&](Problems& own) { read_path(value, false, kLongestPath, out_.ca_file, own); });
+  }
+  void read_service(const Value& value) {
+    only_ = CheckKind::grpc;
+    if (const auto text = text_of(value, "a service's name, as acme.Orders")) out_.service = *text;
   }
   void read_max_age(const Value& value) {
     only_ = CheckKind::file;
@@ -198,7 +215,7 @@ class CheckReader {
   void check_together() {
     if (only_ && kinds_ == 1 && *only_ != out_.kind)
       say(value_, "", fmt::format("has keys that belong to {}", name(*only_)),
-          "status, body and ca_file are of http, max_age of file");
+          "status, body and ca_file are of http, service of grpc, max_age of file");
     if (!timed_) out_.timeout = std::min(out_.timeout, out_.interval);
     if (out_.timeout > out_.interval)
       say(value_, "timeout", fmt::format("is longer than the interval of {}", format_duration(out_.interval)),
@@ -223,6 +240,7 @@ std::string_view name(CheckKind kind) {
     case CheckKind::command: return "command";
     case CheckKind::http: return "http";
     case CheckKind::tcp: return "tcp";
+    case CheckKind::grpc: return "grpc";
     case CheckKind::file: break;
   }
   return "file";
@@ -269,6 +287,7 @@ Value show_checks(const std::vector<HealthCheckConfig>& checks) {
     put("status", check.status != usual.status, show(check.status));
     put("body", !check.body.empty(), text_value(check.body));
     put("ca_file", !check.ca_file.empty(), text_value(check.ca_file));
+    put("service", !check.service.empty(), text_value(check.service));
     put("max_age", check.max_age != usual.max_age, show(check.max_age));
     put("interval", check.interval != usual.interval, show(check.interval));
     put("timeout", check.timeout != usual.timeout, show(check.timeout));

@@ -29,17 +29,18 @@ struct RemediationConfig {
 };
 
 // A check that the operator gives. What it looks at is one of these.
-enum class CheckKind : std::uint8_t { command, http, tcp, file };
+enum class CheckKind : std::uint8_t { command, http, tcp, grpc, file };
 [[nodiscard]] std::string_view name(CheckKind kind);
 
 struct HealthCheckConfig {
   std::string name, condition;
   CheckKind kind = CheckKind::command;
   std::vector<std::string> command;      // [0] is an absolute path
-  std::string target;                    // a URL, HOST:PORT or a file's path
+  std::string target;                    // a URL, HOST:PORT, unix:PATH or a file's path
   std::uint32_t status = 0;              // of HTTP; 0: 200 to 299
   std::string body;                      // must be in the answer; empty: anything
   std::string ca_file;                   // empty: the system's CAs
+  std::string service;                   // of gRPC; empty: the server as a whole
   std::chrono::milliseconds max_age{0};  // of a file; 0: it must only be there
   std::chrono::milliseconds interval{30'000}, timeout{5'000};
   std::uint32_t failures = 3, successes = 1;  // rounds in a row until it is believed

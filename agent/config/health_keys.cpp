@@ -24,9 +24,10 @@ constexpr std::size_t kLongestUnit = 255;
 // A unit test of the daemon holds them against those of health/checks.
 const std::vector<std::string>& built_in_checks() {
   static const std::vector<std::string> names{
-      "disk-space",  "disk-inodes",   "readonly", "filesystem-errors", "memory",   "processes", "open-files",
-      "conntrack",   "default-route", "resolver", "link-errors",       "carrier",  "clock",     "memory-errors",
-      "temperature", "certificates",  "agent",    "kubelet",           "disk-wear"};
+      "disk-space",   "disk-inodes", "readonly",  "filesystem-errors", "memory",
+      "processes",    "open-files",  "conntrack", "default-route",     "resolver",
+      "link-errors",  "carrier",     "clock",     "memory-errors",     "temperature",
+      "certificates", "agent",       "kubelet",   "container-runtime", "disk-wear"};
   return names;
 }
 
@@ -209,7 +210,8 @@ const std::vector<Key>& health_keys() {
             [](Config& c, const Value& v, Problems& p) { read_units(v, c.health.units, p); },
             [](const Config& c) { return show(c.health.units); }},
         Key{"health.checks", "list of checks",
-            "Checks of your own, each with a name and one of command, http, tcp and file: docs/health.md. Commands are "
+            "Checks of your own, each with a name and one of command, http, tcp, grpc and file: docs/health.md. "
+            "Commands are "
             "taken only from files that root owns and nobody else may write.",
             "[]", "[{name: web, http: \"http://127.0.0.1:8080/healthz\", interval: 15s}]", false, false,
             [](Config& c, const Value& v, Problems& p) { read_checks(v, c.health.checks, p); },

@@ -70,7 +70,12 @@ std::vector<Probe> kubernetes_probes(const KubernetesNode& node) {
   probe.look = [look = http_look(request), node](std::shared_ptr<ProbeRun> run) {
     return kubelet_finding(look, node, std::move(run));
   };
-  return {std::move(probe)};
+  Probe runtime = probe;
+  runtime.name = kRuntimeCheck;
+  runtime.condition = kRuntimeCondition;
+  runtime.what = "what the container runtime says over its interface for the kubelet (CRI)";
+  runtime.look = runtime_look(node);
+  return {std::move(probe), std::move(runtime)};
 }
 
 }  // namespace omnitide::daemon

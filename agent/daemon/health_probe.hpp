@@ -56,6 +56,7 @@ inline constexpr std::size_t kCommandsAtOnce = 16;
 using Look = std::function<boost::asio::awaitable<health::Finding>(std::shared_ptr<ProbeRun>)>;
 [[nodiscard]] Look http_look(const config::HealthCheckConfig& check);
 [[nodiscard]] Look tcp_look(const config::HealthCheckConfig& check);
+[[nodiscard]] Look grpc_look(const config::HealthCheckConfig& check);
 [[nodiscard]] Look file_look(const config::HealthCheckConfig& check);
 // Exit status 0 is good. `others_unknown`: 1 is bad and everything else unknown, as node-problem-detector has it; else
 // everything but 0 is bad. `longest`: bytes of the message.

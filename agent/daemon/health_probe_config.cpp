@@ -21,6 +21,7 @@ Look look_of(const HealthCheckConfig& check) {
     case CheckKind::command: return command_look({.arguments = check.command});
     case CheckKind::http: return http_look(check);
     case CheckKind::tcp: return tcp_look(check);
+    case CheckKind::grpc: return grpc_look(check);
     case CheckKind::file: break;
   }
   return file_look(check);

@@ -9,7 +9,7 @@
 #include "agent/base/clock.hpp"
 #include "agent/base/text.hpp"
 #include "agent/base/version.hpp"
-#include "agent/daemon/health_probe.hpp"
+#include "agent/daemon/health_looks.hpp"
 #include "agent/io/command.hpp"
 #include "agent/io/connect.hpp"
 #include "agent/io/http_client.hpp"
@@ -22,12 +22,7 @@ using namespace std::chrono_literals;
 using health::Finding;
 using health::Verdict;
 
-namespace {
-
-constexpr std::size_t kLongestTold = 256, kBodyLooked = 64U << 10U;
-constexpr std::chrono::milliseconds kLongestJob = 10s;  // of a worker
-
-Finding finding_of(Verdict verdict, std::string reason, const std::string& message, health::Evidence evidence = {}) {
+Finding finding_of(Verdict verdict, std::string reason, const std::string& message, health::Evidence evidence) {
   return {{}, {}, verdict, std::move(reason), printable(message, kLongestTold), std::move(evidence)};
 }
 
@@ -36,25 +31,23 @@ Finding not_reached(const Error& error, health::Evidence evidence) {
   return finding_of(Verdict::bad, late ? "TimedOut" : "NotReached", error.text(), std::move(evidence));
 }
 
-// The first line, without white space around it.
-std::string first_line_of(std::string_view output, std::size_t longest) {
-  const std::string_view text = trim(output);
-  return printable(trim(text.substr(0, text.find('\n'))), longest);
-}
-
-struct Target {
-  std::string host;
-  std::uint16_t port = 0;
-};
-
-// Of "HOST:PORT", "[ADDRESS]:PORT" or, with a default port, the host alone.
-Target target_of(std::string_view text, std::uint16_t port) {
+ProbeTarget target_of(std::string_view text, std::uint16_t port) {
   const std::size_t bracket = text.find(']');
   const std::size_t colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
   std::string_view host = text.substr(0, colon);
   if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
   if (colon != std::string_view::npos) port = parse_number<std::uint16_t>(text.substr(colon + 1)).value_or(port);
   return {std::string(host), port};
+}
+
+namespace {
+
+constexpr std::size_t kBodyLooked = 64U << 10U;
+
+// The first line, without white space around it.
+std::string first_line_of(std::string_view output, std::size_t longest) {
+  const std::string_view text = trim(output);
+  return printable(trim(text.substr(0, text.find('\n'))), longest);
 }
 
 asio::awaitable<Finding> run_command(CommandLook look, std::shared_ptr<io::Command> command,
@@ -88,9 +81,9 @@ asio::awaitable<Finding> ask_http(config::HealthCheckConfig check, std::shared_p
   const health::Evidence where{{"url", check.target}};
   const bool https = check.target.starts_with("https://");
   const std::size_t begin = https ? 8 : 7, end = std::min(check.target.find_first_of("/?", begin), check.target.size());
-  const Target target = target_of(std::string_view(check.target).substr(begin, end - begin), https ? 443 : 80);
+  const ProbeTarget target = target_of(std::string_view(check.target).substr(begin, end - begin), https ? 443 : 80);
   Result<std::vector<std::string>> addresses =
-      co_await lookup->addresses(run->workers(), target.host, std::min(run->left(), kLongestJob));
+      co_await lookup->addresses(run->workers(), target.host, std::min(run->left(), kLongestProbeJob));
   if (addresses.has_error()) co_return not_reached(addresses.error(), where);
   if (https && !*tls) {
     Result<io::TlsContext> made = io::TlsContext::client_of_cas(check.ca_file);
@@ -126,9 +119,9 @@ asio::awaitable<Finding> ask_http(config::HealthCheckConfig check, std::shared_p
 asio::awaitable<Finding> connect_tcp(std::string address, std::shared_ptr<io::NameLookup> lookup,
                                      std::shared_ptr<ProbeRun> run) {
   const health::Evidence where{{"address", address}};
-  const Target target = target_of(address, 0);
+  const ProbeTarget target = target_of(address, 0);
   Result<std::vector<std::string>> addresses =
-      co_await lookup->addresses(run->workers(), target.host, std::min(run->left(), kLongestJob));
+      co_await lookup->addresses(run->workers(), target.host, std::min(run->left(), kLongestProbeJob));
   if (addresses.has_error()) co_return not_reached(addresses.error(), where);
   const auto connector = std::make_shared<io::Connector>(run->context());
   run->on_stop([connector] { connector->cancel(); });
@@ -161,7 +154,7 @@ asio::awaitable<Finding> ask_for_file(std::string path, std::chrono::millisecond
   std::function<Result<Finding>()> job = [path, max_age, token]() -> Result<Finding> {
     return look_at_file(path, max_age);
   };
-  Result<Finding> found = co_await run->workers().run_for<Finding>(job, std::min(run->left(), kLongestJob));
+  Result<Finding> found = co_await run->workers().run_for<Finding>(job, std::min(run->left(), kLongestProbeJob));
   if (found.has_error()) co_return not_reached(std::move(found).error().within("looking at " + path), {});
   co_return std::move(*found);
 }

@@ -105,7 +105,12 @@ class Connector::Impl {
     connecting_ = &socket;
     const auto [error] = co_await socket.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
     connecting_ = nullptr;
-    if (error) co_return fail_errno(error.value(), "cannot connect");
+    if (error) {
+      // That a socket's file is not there says of the server what a refusal says.
+      Error failure = fail_errno(error.value(), "cannot connect");
+      if (failure.code == Code::internal || failure.code == Code::not_found) failure.code = Code::unavailable;
+      co_return failure;
+    }
     boost::system::error_code ignored;
     if (endpoint.protocol().family() != AF_UNIX) socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     co_return std::move(socket);

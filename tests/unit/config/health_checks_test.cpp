@@ -45,10 +45,11 @@ TEST_CASE("a check has a name, one thing to look at, and defaults for the rest")
       "[{name: web-front, http: \"https://[::1]:8443/healthz?deep=1\", status: 204, body: ok, ca_file: /etc/ca.pem}, "
       "{name: db, tcp: \"localhost:5432\", interval: 2s, failures: 1, successes: 2, condition: DatabaseDown, reason: "
       "NoDb, "
-      "message: the database is away}, {name: backup, file: /var/backup/last, max_age: 26h}]");
+      "message: the database is away}, {name: backup, file: /var/backup/last, max_age: 26h}, "
+      "{name: orders, grpc: \"unix:/run/orders.sock\", service: acme.Orders}]");
   REQUIRE(loaded.valid());
   const std::vector<HealthCheckConfig>& checks = loaded.config.health.checks;
-  REQUIRE(checks.size() == 3);
+  REQUIRE(checks.size() == 4);
   CHECK(checks[0].kind == CheckKind::http);
   CHECK(checks[0].target == "https://[::1]:8443/healthz?deep=1");
   CHECK(checks[0].status == 204);
@@ -67,7 +68,9 @@ TEST_CASE("a check has a name, one thing to look at, and defaults for the rest")
   CHECK(checks[2].max_age == 26h);
   // A reload reads what is shown.
   const Config again = after_reload(loaded.config, Config{});
-  REQUIRE(again.health.checks.size() == 3);
+  REQUIRE(again.health.checks.size() == 4);
+  CHECK(again.health.checks[3].target == "unix:/run/orders.sock");
+  CHECK(again.health.checks[3].service == "acme.Orders");
   CHECK(again.health.checks[0].target == checks[0].target);
   CHECK(again.health.checks[1].timeout == 2s);
   CHECK(again.health.checks[1].reason == "NoDb");
@@ -75,9 +78,10 @@ TEST_CASE("a check has a name, one thing to look at, and defaults for the rest")
 }
 
 TEST_CASE("a check that cannot be is refused with its place and the reason") {
-  CHECK(fault_of("{name: a}") == "health.checks[0]: says not what to look at (one of command, http, tcp and file)");
+  CHECK(fault_of("{name: a}") ==
+        "health.checks[0]: says not what to look at (one of command, http, tcp, grpc and file)");
   CHECK(fault_of("{name: a, tcp: \"h:1\", file: /a}") ==
-        "health.checks[0]: looks at several things (only one of command, http, tcp and file)");
+        "health.checks[0]: looks at several things (only one of command, http, tcp, grpc and file)");
   CHECK(fault_of("{tcp: \"h:1\"}") == "health.checks[0].name: is missing (give each check a name)");
   CHECK(fault_of("{name: memory, tcp: \"h:1\"}") ==
         "health.checks[0].name: \"memory\" is a check of the agent itself (take another name)");
@@ -87,9 +91,13 @@ TEST_CASE("a check that cannot be is refused with its place and the reason") {
         "health.checks[0].tcp: \"h\" is not right (give HOST:PORT, as 127.0.0.1:5432 or [::1]:5432)");
   for (const char* url : {"ftp://h/", "http://", "http://u:p@h/", "http://h:0/", "http://h/a b", "http://h/#x"})
     CHECK(fault_of(fmt::format("{{name: a, http: \"{}\"}}", url)).find("is no URL") != std::string::npos);
+  for (const char* address : {"h", "unix:", "unix:rel", "http://h:1", "h:0"})
+    CHECK(fault_of(fmt::format("{{name: a, grpc: \"{}\"}}", address)).find("give HOST:PORT or unix:/PATH") !=
+          std::string::npos);
   CHECK(fault_of("{name: a, file: rel}") == "health.checks[0].file: \"rel\" is not an absolute path (begin it with /)");
   CHECK(fault_of("{name: a, file: /a, status: 200}") ==
-        "health.checks[0]: has keys that belong to http (status, body and ca_file are of http, max_age of file)");
+        "health.checks[0]: has keys that belong to http (status, body and ca_file are of http, service of grpc, "
+        "max_age of file)");
   CHECK(fault_of("{name: a, file: /a, interval: 5s, timeout: 6s}") ==
         "health.checks[0].timeout: is longer than the interval of 5s (a check ends before its next one begins)");
   CHECK(fault_of("{name: a, file: /a, condition: webDown}") ==

@@ -12,6 +12,7 @@
 #include "agent/io/http_server.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/fixture.hpp"
+#include "tests/harness/http2_server.hpp"
 #include "tests/harness/loop.hpp"
 
 namespace omnitide::daemon {
@@ -209,6 +210,50 @@ TEST_CASE("HTTPS is good only with a certificate that its CA file, or the system
   CHECK(look(loop, check).verdict == Verdict::good);
   check.target = "https://localhost:" + std::to_string(*port);  // a name that the certificate does not have
   CHECK(look(loop, check).verdict == Verdict::bad);
+}
+
+TEST_CASE("gRPC is good while the health service says that it, or the service, is serving") {
+  test::Loop loop;
+  test::TempTree tree;
+  // Frames with a HealthCheckResponse: status 1 SERVING, 2 NOT_SERVING, 3 SERVICE_UNKNOWN.
+  const auto answer = [](const test::Http2Asked& asked) {
+    test::Http2Answer out{.headers = {{"content-type", "application/grpc"}}, .trailers = {{"grpc-status", "0"}}};
+    if (asked.headers.at(":path") != "/grpc.health.v1.Health/Check") out.trailers[0].second = "12";
+    out.body = std::string("\0\0\0\0\2\x08", 6);
+    const std::string service = asked.body.size() > 7 ? asked.body.substr(7) : "";
+    if (service == "none") {
+      out.body.clear();
+      out.trailers[0].second = "5";
+    } else {
+      out.body += service == "down" ? '\2' : service == "strange" ? '\3' : '\1';
+    }
+    return out;
+  };
+  for (const std::string& path : {std::string(), tree.path() + "/grpc.sock"}) {
+    test::Http2Server server(answer, path);
+    HealthCheckConfig check = check_of(CheckKind::grpc, server.address());
+    CHECK(look(loop, check).verdict == Verdict::good);
+    check.service = "up";
+    CHECK(look(loop, check).verdict == Verdict::good);
+    check.service = "down";
+    CHECK(look(loop, check).reason == "NotServing");
+    check.service = "strange";
+    CHECK(look(loop, check).reason == "ServiceUnknown");
+    check.service = "none";
+    const Finding none = look(loop, check);
+    CHECK(none.verdict == Verdict::bad);
+    CHECK(none.reason == "ServiceUnknown");
+    CHECK(none.evidence == health::Evidence{{"address", server.address()}, {"service", "none"}});
+  }
+  test::Http2Server other([](const test::Http2Asked&) {
+    return test::Http2Answer{.headers = {{"grpc-status", "12"}}};
+  });
+  CHECK(look(loop, check_of(CheckKind::grpc, other.address())).reason == "NoHealthService");
+  test::Http2Server silent([](const test::Http2Asked&) { return test::Http2Answer{.silent = true}; });
+  HealthCheckConfig late = check_of(CheckKind::grpc, silent.address());
+  late.timeout = 200ms;
+  CHECK(look(loop, late).reason == "TimedOut");
+  CHECK(look(loop, check_of(CheckKind::grpc, "unix:" + tree.path() + "/none")).reason == "NotReached");
 }
 
 TEST_CASE("a check that hangs keeps no other one from its time") {

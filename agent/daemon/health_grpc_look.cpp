@@ -1,0 +1,77 @@
+// gRPC's own health service, asked over plain HTTP/2.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/base/text.hpp"
+#include "agent/daemon/health_looks.hpp"
+#include "agent/io/connect.hpp"
+#include "agent/io/grpc.hpp"
+#include "agent/io/http2_client.hpp"
+#include "omnitide/peer/v1/grpc_health.pb.h"
+
+namespace omnitide::daemon {
+
+namespace asio = boost::asio;
+using health::Finding;
+using health::Verdict;
+using GrpcHealth = peer::v1::GrpcHealthResponse;
+
+namespace {
+
+Finding serving(const GrpcHealth& response, const health::Evidence& where) {
+  switch (response.status()) {
+    case GrpcHealth::SERVING: return finding_of(Verdict::good, "CheckPassed", "it says that it is serving");
+    case GrpcHealth::SERVICE_UNKNOWN:
+      return finding_of(Verdict::bad, "ServiceUnknown", "it does not know the service", where);
+    default: break;
+  }
+  return finding_of(Verdict::bad, "NotServing", "it says that it is not serving", where);
+}
+
+Finding not_serving(const Error& error, const health::Evidence& where) {
+  if (error.code == Code::unimplemented)
+    return finding_of(Verdict::bad, "NoHealthService", "it offers no gRPC health service", where);
+  if (error.code == Code::not_found)
+    return finding_of(Verdict::bad, "ServiceUnknown", "it does not know the service", where);
+  return not_reached(error, where);
+}
+
+asio::awaitable<Finding> ask_grpc(config::HealthCheckConfig check, std::shared_ptr<io::NameLookup> lookup,
+                                  std::shared_ptr<ProbeRun> run) {
+  health::Evidence where{{"address", check.target}};
+  if (!check.service.empty()) where.emplace_back("service", check.service);
+  io::Http2Options options{.endpoint = check.target, .tls = {}};
+  if (!check.target.starts_with("unix:")) {
+    options.endpoint = "http://" + check.target;
+    Result<std::vector<std::string>> addresses = co_await lookup->addresses(
+        run->workers(), target_of(check.target, 0).host, std::min(run->left(), kLongestProbeJob));
+    if (addresses.has_error()) co_return not_reached(addresses.error(), where);
+    options.addresses = std::move(*addresses);
+  }
+  options.connect_timeout = run->left();
+  options.body_limit = 4096;
+  const auto client = std::make_shared<io::Http2Client>(run->context(), std::move(options));
+  run->on_stop([client] { client->close(); });
+  peer::v1::GrpcHealthRequest request;
+  request.set_service(check.service);
+  const Result<std::string> answer =
+      co_await io::grpc_call(*client, "/grpc.health.v1.Health/Check", request.SerializeAsString(), run->left());
+  client->close();
+  if (answer.has_error()) co_return not_serving(answer.error(), where);
+  GrpcHealth response;
+  if (!response.ParseFromString(*answer))
+    co_return finding_of(Verdict::bad, "WrongAnswer", "its answer is not of the health service", where);
+  co_return serving(response, where);
+}
+
+}  // namespace
+
+Look grpc_look(const config::HealthCheckConfig& check) {
+  return [check, lookup = std::make_shared<io::NameLookup>()](std::shared_ptr<ProbeRun> run) {
+    return ask_grpc(check, lookup, std::move(run));
+  };
+}
+
+}  // namespace omnitide::daemon
