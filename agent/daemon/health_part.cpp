@@ -345,7 +345,7 @@ asio::awaitable<Result<>> HealthPart::run_check(std::string name) {
     co_return fail(Code::not_found, fmt::format("there is no check \"{}\"", printable(name, 60)))
         .with_hint("`omnitide-agent health` lists them");
   record("operator", name.empty() ? "all checks" : name, "run", "", "");
-  constexpr std::chrono::milliseconds kAll = 10s, kOne = 6min;  // one that was asked for is waited for
+  constexpr std::chrono::milliseconds kAll = 8s, kOne = 6min;  // one that was asked for is waited for
   co_await probes_->run(name, name.empty() ? kAll : kOne);
   if (stopping_) co_return fail(Code::aborted, "the agent is stopping");
   co_await round(std::move(due));

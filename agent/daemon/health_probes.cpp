@@ -33,11 +33,11 @@ constexpr std::array kProbeFamilies{
     MetricDescriptor{"omnitide_health_check_seconds", "seconds", "How long its last run took.", MetricType::gauge,
                      kByCheck}};
 
-// Work that waits for the kernel: as many threads as there are probes that need one, made when they do.
+// Work that waits for the kernel: a thread for each probe at most, made when one finds no idle one, so that what hangs
+// keeps no other one waiting.
 io::WorkerPool::Limits limits_of(const std::vector<Probe>& probes) {
   io::WorkerPool::Limits out;
-  out.threads = static_cast<unsigned>(std::clamp<std::size_t>(probes.size(), 1, 8));
-  out.stuck = static_cast<unsigned>(std::max<std::size_t>(probes.size(), 1));
+  out.threads = out.stuck = static_cast<unsigned>(std::max<std::size_t>(probes.size(), 1));
   return out;
 }
 
