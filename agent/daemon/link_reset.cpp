@@ -57,6 +57,12 @@ Result<Kept> keep(NetlinkSocket& netlink, unsigned index) {
   for (const int family : {AF_INET, AF_INET6})
     if (read.has_value()) read = dump(netlink, RTM_GETROUTE, family, is_kept_route, index, out.routes);
   if (read.has_error()) return std::move(read).error().within("cannot read addresses and routes");
+  // The kernel says of a route that its link has no carrier, and takes none that says so.
+  for (std::string& each : out.routes) {
+    auto route = *netlink_value<rtmsg>(each);
+    route.rtm_flags &= RTNH_F_ONLINK | RTNH_F_PERVASIVE;
+    each.replace(0, sizeof route, bytes_of(route));
+  }
   // A gateway has to be reachable when the route by it is put back: what is on the link comes first.
   std::ranges::stable_sort(out.routes, [](const std::string& a, const std::string& b) {
     return netlink_value<rtmsg>(a)->rtm_scope > netlink_value<rtmsg>(b)->rtm_scope;

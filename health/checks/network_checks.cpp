@@ -1,6 +1,7 @@
 // Routes, name servers, links and the clock.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
@@ -91,7 +92,8 @@ struct Carriers {
       const auto known = had.find(device);
       const bool carried = sample.value != 0 || (known != had.end() && known->second);
       now.emplace(device, carried);
-      if (carried && sample.value == 0 && lost.size() < kMostNamed) lost.emplace_back(device);
+      if (carried && sample.value == 0 && lost.size() < kMostNamed && std::ranges::find(lost, device) == lost.end())
+        lost.emplace_back(device);
     });
     had = std::move(now);
     if (had.empty()) return unknown("the network devices were not read");
