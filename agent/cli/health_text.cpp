@@ -92,7 +92,7 @@ std::string other_logs(const v1::HealthStatus& status) {
 
 // What an operator can do about a condition, where there is something worth saying.
 std::string_view advice(std::string_view condition) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kAdvice{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kAdvice{{
       {"DiskPressure", "find what fills it: du -xh --max-depth=2 MOUNTPOINT | sort -h; journalctl --vacuum-size=200M"},
       {"ReadonlyFilesystem", "look for the cause in dmesg, check the device (smartctl -a), then fsck and remount"},
       {"FilesystemErrors", "unmount the filesystem and run fsck; copy its data first when the device fails"},
@@ -107,6 +107,8 @@ std::string_view advice(std::string_view condition) {
       {"MemoryErrors", "replace the memory module: ras-mc-ctl --error-count, edac-util -v"},
       {"DiskWear", "copy its data and replace the disk: smartctl -a /dev/DEVICE, nvme smart-log /dev/DEVICE"},
       {"TemperatureHigh", "check fans, dust and the place of the device: sensors"},
+      {"RegistryUnreachable",
+       "see what is tried and why it fails: omnitide-agent status; then the network, and the registry"},
       {"CertificateExpiring", "see why it is not renewed: omnitide-agent status, the registry's log"},
       {"KernelDeadlock", "save what the kernel said (dmesg), then restart the node"},
       {"XfsShutdown", "unmount the filesystem, look for the cause in dmesg, run xfs_repair"},

@@ -14,6 +14,7 @@ struct HealthThresholds {
   std::uint32_t use = 90;  // percent of processes, open files and tracked connections that may be in use
   std::chrono::milliseconds disk_lasts{4 * 3'600'000};
   std::chrono::milliseconds certificate{72 * 3'600'000};
+  std::chrono::milliseconds registry{300'000};
 };
 
 struct RemediationConfig {

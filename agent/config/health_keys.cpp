@@ -132,7 +132,13 @@ std::vector<Key> threshold_keys() {
           [](Config& c, const Value& v, Problems& p) {
             read_duration(v, 1min, std::chrono::days{365}, c.health.thresholds.certificate, p);
           },
-          get_threshold<&T::certificate>}};
+          get_threshold<&T::certificate>},
+      Key{"health.thresholds.registry", "duration, 1m to 30d",
+          "How long the registry may be silent; more where nodes are connected now and then.", "", "", false, false,
+          [](Config& c, const Value& v, Problems& p) {
+            read_duration(v, 1min, std::chrono::days{30}, c.health.thresholds.registry, p);
+          },
+          get_threshold<&T::registry>}};
 }
 
 }  // namespace

@@ -24,6 +24,14 @@ void Agent::start_health() {
         if (!view.certificate_begins || !view.certificate_expires) return std::nullopt;
         return std::pair(*view.certificate_begins, *view.certificate_expires);
       },
+      .registry_silence = [this]() -> std::optional<std::chrono::duration<double>> {
+        if (!registration_) return std::nullopt;
+        // A clock that was set meanwhile does not make the silence longer than the agent has run.
+        const std::chrono::duration<double> since_start = std::chrono::steady_clock::now() - started_steady_;
+        const std::optional<WallTime> heard = registration_->view().last_acknowledged;
+        if (!heard) return since_start;
+        return std::min(since_start, std::chrono::duration<double>(wall_now() - *heard));
+      },
       .ask_allowance = {},
       .on_change = [this] { health_changed(); },
       .on_state = [this](PartState state, std::string reason) { parts_.set("health", state, std::move(reason)); }};

@@ -38,6 +38,7 @@ health::Thresholds thresholds_of(const config::HealthThresholds& config) {
   out.memory_percent = config.memory;
   out.use_percent = config.use;
   out.disk_lasts = std::chrono::duration_cast<std::chrono::seconds>(config.disk_lasts);
+  out.registry_silent = std::chrono::duration_cast<std::chrono::seconds>(config.registry);
   out.certificate_lasts = std::chrono::duration_cast<std::chrono::seconds>(config.certificate);
   return out;
 }
@@ -312,6 +313,8 @@ asio::awaitable<void> HealthPart::round(std::vector<std::size_t> due) {
 void HealthPart::add_own(model::SampleBatch& out) {
   out.add(health::daemon_family(health::kLoopLag), lag_.count());
   out.add(health::daemon_family(health::kAgentBytes), static_cast<double>(resident_bytes()));
+  if (const auto silence = sources_.registry_silence())
+    out.add(health::daemon_family(health::kRegistrySilence), silence->count());
   const auto certificate = sources_.certificate();
   if (!certificate) return;
   const auto [begins, ends] = *certificate;

@@ -48,6 +48,8 @@ class HealthPart {
   struct Sources {
     // Of the registration: when it began to be valid, when it ends.
     std::function<std::optional<std::pair<WallTime, WallTime>>()> certificate;
+    // Since the registry was heard last, or since the agent's start; none where nothing is registered.
+    std::function<std::optional<std::chrono::duration<double>>()> registry_silence;
     // Asks the registry for a lease of a restart of the node, and says on the loop what came of it. Empty: there is no
     // registry.
     std::function<void(std::function<void(health::Allowance)>)> ask_allowance;

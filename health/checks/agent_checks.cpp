@@ -34,6 +34,15 @@ Finding look_at_certificates(const Readings& readings, std::chrono::duration<dou
   return good("CertificatesValid", fmt::format("the first to expire, {}, has {} left", name, left));
 }
 
+Finding look_at_registry(const Readings& readings, std::chrono::duration<double> most) {
+  const auto silent = readings.value(kRegistrySilence);
+  if (!silent) return unknown("the node does not register");
+  const std::string text = format_duration(std::chrono::seconds(static_cast<std::int64_t>(std::max(*silent, 0.0))));
+  if (*silent > most.count())
+    return bad("RegistrySilent", fmt::format("the registry was not heard for {}", text), {{"silent", text}});
+  return good("RegistryHeard", fmt::format("the registry was heard {} ago", text));
+}
+
 Finding look_at_agent(const Readings& readings, const Thresholds& thresholds) {
   const auto lag = readings.value(kLoopLag);
   const auto bytes = readings.value(kAgentBytes);
@@ -51,22 +60,30 @@ Finding look_at_agent(const Readings& readings, const Thresholds& thresholds) {
 }  // namespace
 
 std::vector<Check> agent_checks(const Thresholds& thresholds) {
-  return {Check{"certificates",
-                "CertificateExpiring",
-                "How long certificates are still valid",
-                60s,
-                {1, 1},
-                {},
-                [least = thresholds.certificate_lasts](const Readings& readings) {
-                  return look_at_certificates(readings, least);
-                }},
-          Check{"agent",
-                "AgentOverloaded",
-                "The agent's own loop and memory",
-                15s,
-                {2, 4},
-                {},
-                [thresholds](const Readings& readings) { return look_at_agent(readings, thresholds); }}};
+  return {
+      Check{"certificates",
+            "CertificateExpiring",
+            "How long certificates are still valid",
+            60s,
+            {1, 1},
+            {},
+            [least = thresholds.certificate_lasts](const Readings& readings) {
+              return look_at_certificates(readings, least);
+            }},
+      Check{"registry",
+            "RegistryUnreachable",
+            "How long the registry has not been heard",
+            15s,
+            {1, 1},
+            {},
+            [most = thresholds.registry_silent](const Readings& readings) { return look_at_registry(readings, most); }},
+      Check{"agent",
+            "AgentOverloaded",
+            "The agent's own loop and memory",
+            15s,
+            {2, 4},
+            {},
+            [thresholds](const Readings& readings) { return look_at_agent(readings, thresholds); }}};
 }
 
 }  // namespace omnitide::health

@@ -28,6 +28,7 @@ struct Thresholds {
   double disk_used_ratio = 0.9;                 // of a disk's rated life
   double temperature_celsius = 95;              // where the sensor names no limit of its own
   std::chrono::seconds certificate_lasts{72 * 3600};
+  std::chrono::seconds registry_silent{300};
   std::chrono::milliseconds loop_lag{1000};  // of the agent's own loop
   double agent_bytes = 192.0 * (1U << 20U);  // resident memory of the agent
 };

@@ -16,6 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr double kMostUncertain = 3;    // seconds
 constexpr std::size_t kMostNamed = 16;  // devices in the evidence of one finding
 
 Evidence devices(const std::vector<std::string>& names) {
@@ -80,6 +81,34 @@ struct Links {
   }
 };
 
+// A link whose carrier comes and goes: a loose plug, a dying transceiver, two ends that do not agree. Whoever unplugs a
+// cable makes two changes, and makes them once.
+struct Flaps {
+  Rates rates;
+  static constexpr double kMost = 2.0 / 15;  // changes a second
+
+  Finding look(const Readings& readings) {
+    std::string device;
+    double worst = 0;
+    std::size_t read = 0;
+    readings.each("node_network_carrier_changes_total", [&](const model::SampleView& sample) {
+      ++read;
+      const std::string name(label(sample, "device"));
+      const auto rate = rates.rate(name, sample.value, readings.time());
+      if (!rate || *rate <= worst) return;
+      worst = *rate;
+      device = name;
+    });
+    rates.forget_older(readings.time());
+    if (read == 0) return unknown("the network devices were not read");
+    if (worst >= kMost * 0.9)  // a round may be a little late
+      return bad("LinkFlaps",
+                 fmt::format("the carrier of {} comes and goes, {:.0f} changes a minute", device, worst * 60),
+                 {{"link", device}, {"changes_per_minute", fmt::format("{:.0f}", worst * 60)}});
+    return good("LinksAreSteady", "the carrier of no link comes and goes");
+  }
+};
+
 // A link that has lost its carrier although its device is up, after it had one.
 struct Carriers {
   std::map<std::string, bool, std::less<>> had;
@@ -114,6 +143,12 @@ Finding look_at_clock(const Readings& readings, std::chrono::duration<double> mo
                {{"max_error", fmt::format("{:.3f} s", error.value_or(0))}, {"offset", off}});
   if (std::abs(offset.value_or(0)) > most.count())
     return bad("ClockOff", fmt::format("the clock is off by {}", off), {{"offset", off}});
+  // The kernel lets the bound of the error grow while the time service does not renew it: systemd-timesyncd's reaches a
+  // second.
+  if (error.value_or(0) > kMostUncertain)
+    return bad("ClockUncertain",
+               fmt::format("the clock may be off by {:.1f} s: its time service was not heard for a while", *error),
+               {{"max_error", fmt::format("{:.3f} s", *error)}, {"offset", off}});
   return good("ClockSynchronised", fmt::format("the clock is in step, off by {}", off));
 }
 
@@ -123,6 +158,7 @@ std::vector<Check> network_checks(const Thresholds& thresholds) {
   const auto route = std::make_shared<Route>();
   const auto links = std::make_shared<Links>(Links{thresholds.link_errors, {}});
   const auto carriers = std::make_shared<Carriers>();
+  const auto flaps = std::make_shared<Flaps>();
   return {Check{"default-route",
                 "NetworkUnavailable",
                 "The default route, where there was one",
@@ -151,6 +187,13 @@ std::vector<Check> network_checks(const Thresholds& thresholds) {
                 {2, 1},
                 {"netclass"},
                 [carriers](const Readings& readings) { return carriers->look(readings); }},
+          Check{"link-flaps",
+                "NetworkDegraded",
+                "Links whose carrier comes and goes",
+                15s,
+                {2, 4},
+                {"netclass"},
+                [flaps](const Readings& readings) { return flaps->look(readings); }},
           // A time service takes a while after the boot.
           Check{"clock",
                 "NTPProblem",

@@ -37,6 +37,7 @@ constexpr std::array kDaemonFamilies{
                      kByCertificate},
     MetricDescriptor{kCertificateLifetime, "seconds", "How long a certificate is valid in all.", MetricType::gauge,
                      kByCertificate},
+    MetricDescriptor{kRegistrySilence, "seconds", "Time since the registry was heard last.", MetricType::gauge, {}},
     MetricDescriptor{
         kLoopLag, "seconds", "How late the agent's loop was at most since the last round.", MetricType::gauge, {}},
     MetricDescriptor{kAgentBytes, "bytes", "Resident memory of the agent.", MetricType::gauge, {}}};

@@ -25,13 +25,13 @@ finish() {
 }
 trap finish EXIT
 
-# adjtimex(2), by its number on x86-64: the status word, and with an argument the word to set with errors of zero. Fields of struct
-# timex: modes, offset, freq, maxerror, esterror, status; ADJ_MAXERROR 4, ADJ_ESTERROR 8, ADJ_STATUS 16.
+# adjtimex(2), by its number on x86-64: the status word; with arguments the word to set, and the bound of the error in microseconds.
+# Fields of struct timex: modes, offset, freq, maxerror, esterror, status; ADJ_MAXERROR 4, ADJ_ESTERROR 8, ADJ_STATUS 16.
 adjtimex() {
-  perl -e '$buffer = pack("L x4 q q q q l x4 x256", @ARGV ? (28, 0, 0, 0, 0, $ARGV[0]) : (0, 0, 0, 0, 0, 0));
+  perl -e '$buffer = pack("L x4 q q q q l x4 x256", @ARGV ? (28, 0, 0, $ARGV[1] // 0, 0, $ARGV[0]) : (0, 0, 0, 0, 0, 0));
     syscall(159, $buffer) >= 0 or die "adjtimex: $!\n"; print((unpack("L x4 q q q q l", $buffer))[5], "\n");' -- "$@"
 }
-set_clock_status() { adjtimex "$1" >/dev/null; }
+set_clock_status() { adjtimex "$@" >/dev/null; }
 
 # Also those of a run that was killed: a line that stands there already would be taken for the one that is waited for.
 push_lines_out() {
@@ -96,7 +96,7 @@ inside mount -t tmpfs -o size=32m,nr_inodes=200 tmpfs /srv/inodes
 inside mount -t tmpfs -o size=32m tmpfs /srv/turns
 memory="$(awk '/^MemTotal/ { all = $2 } /^MemAvailable/ { print int(100 * $2 / all) - 8 }' /proc/meminfo)"
 configure "$base
-health: {thresholds: {certificate: 1m, use: 50, memory: $((memory < 90 ? memory : 90))}}"
+health: {thresholds: {certificate: 1m, registry: 1m, use: 50, memory: $((memory < 90 ? memory : 90))}}"
 check "the agent is registered" within 30 part_is registration ON
 
 # The registry goes away first: its certificates are short, and time works meanwhile.
@@ -165,6 +165,22 @@ space ip link set wan1 up
 cleared "a link without carrier" carrier NetworkDegraded
 space ip route replace default via 192.0.2.1
 
+# A plug that is loose: the check needs two rounds of its own, since it counts what changed between them.
+(while [ ! -e "$scratch/plugged" ]; do
+  space ip link set wan1 down
+  sleep 1
+  space ip link set wan1 up
+  sleep 1
+done) &
+flapping=$!
+check "a link that flaps: it is seen" within 60 is link-flaps bad
+check "a link that flaps: it is named NetworkDegraded" condition_is NetworkDegraded TRUE
+check "a link that flaps: it is explained" eval "inside omnitide-agent health explain NetworkDegraded | grep 'wan[01] comes and goes' >/dev/null"
+touch "$scratch/plugged"
+wait "$flapping"
+space ip route replace default via 192.0.2.1
+plugged="$(date +%s)"
+
 # The clock, as a time service tells the kernel of it.
 clock="$(adjtimex)"
 set_clock_status 1
@@ -173,6 +189,10 @@ set_clock_status 64
 seen "a clock that no time service keeps in step" clock NTPProblem 'no time service keeps the clock in step'
 set_clock_status 1
 cleared "a clock that no time service keeps in step" clock NTPProblem
+set_clock_status 1 8000000
+seen "a clock that may be off by seconds" clock NTPProblem 'may be off by 8'
+set_clock_status 1
+cleared "a clock that may be off by seconds" clock NTPProblem
 set_clock_status "$clock"
 clock=''
 
@@ -214,11 +234,15 @@ readonly_clears() {
 }
 check "the last of these clears when a check has found all well for a minute" within 100 readonly_clears
 
+check "a link that flaps: it clears" within $((100 - ($(date +%s) - plugged) > 1 ? 100 - ($(date +%s) - plugged) : 1)) is link-flaps good
+
 # A certificate of four minutes, whose renewal nobody answers: less than one is left.
 while (($(date +%s) - gone < 185)); do sleep 1; done
 seen "a certificate that ends" certificates CertificateExpiring 'registration'
+seen "registry gone" registry RegistryUnreachable 'registry was not heard for'
 registry_start
-check "registry gone: it clears" within 60 registry_found
+check "registry gone: status says that it is back" within 60 registry_found
+cleared "registry gone" registry RegistryUnreachable
 cleared "a certificate that ends" certificates CertificateExpiring
 
 echo "$passed passed, $failed failed"

@@ -146,14 +146,23 @@ TEST_CASE("routes, name servers, links and the clock") {
   const auto carried = [](double value) { return Measured().add("node_network_carrier", value, {{"device", "eth0"}}); };
   REQUIRE(check("carrier").evaluate(carried(0).at(0s)).verdict == Verdict::good);  // never had one
   goes_and_comes(carrier, carried(1), carried(0), "CarrierLost");
-  const auto timex = [](double synchronised, double offset) {
+  const auto changes = [](double count) {
+    return Measured().add("node_network_carrier_changes_total", count, {{"device", "eth0"}});
+  };
+  Check flaps = check("link-flaps");
+  REQUIRE(flaps.evaluate(changes(7).at(0s)).verdict == Verdict::good);
+  REQUIRE(flaps.evaluate(changes(8).at(15s)).verdict == Verdict::good);
+  REQUIRE(flaps.evaluate(changes(10).at(30s)).reason == "LinkFlaps");
+  REQUIRE(flaps.evaluate(changes(10).at(45s)).verdict == Verdict::good);
+  const auto timex = [](double synchronised, double offset, double uncertain = 1.1) {
     return Measured()
         .add("node_timex_sync_status", synchronised)
         .add("node_timex_offset_seconds", offset)
-        .add("node_timex_maxerror_seconds", 16);
+        .add("node_timex_maxerror_seconds", uncertain);
   };
   goes_and_comes(clock, timex(1, 0.001), timex(0, 0), "ClockNotSynchronised");
   goes_and_comes(clock, timex(1, 0.001), timex(1, -2), "ClockOff");
+  goes_and_comes(clock, timex(1, 0.001), timex(1, 0.001, 3.5), "ClockUncertain");
 }
 
 TEST_CASE("memory errors, temperatures, certificates and the agent itself") {
@@ -183,6 +192,10 @@ TEST_CASE("memory errors, temperatures, certificates and the agent itself") {
   };
   goes_and_comes(expiry, daily(86399), daily(20000), "CertificateExpires");
   REQUIRE(expiry.evaluate(daily(22000).at(90s)).verdict == Verdict::good);
+  const auto silence = [](double seconds) { return Measured().add(health::kRegistrySilence, seconds); };
+  Check registry = check("registry");
+  REQUIRE(registry.evaluate(Measured().at(0s)).verdict == Verdict::unknown);
+  goes_and_comes(registry, silence(31), silence(301), "RegistrySilent");
   goes_and_comes(self, agent(0.01, 1e6), agent(3, 1e6), "LoopLags");
   goes_and_comes(self, agent(0.01, 1e6), agent(0, 1e9), "AgentMemoryHigh");
 }
