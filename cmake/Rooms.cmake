@@ -75,6 +75,7 @@ function(omnitide_protobuf path)
   target_compile_options(${target} PRIVATE -w $<$<CONFIG:Release>:-Os>)
 endfunction()
 
+# Functions that run while the program runs stand side by side, in the order of cmake/order/NAME.txt (docs/adr/0014-order-of-code.md).
 function(omnitide_program name)
   cmake_parse_arguments(PROGRAM "" "MAIN" "USES;LIBS" ${ARGN})
   if(NOT EXISTS "${CMAKE_SOURCE_DIR}/${PROGRAM_MAIN}")
@@ -88,6 +89,12 @@ function(omnitide_program name)
   target_link_libraries(${name} PRIVATE ${PROGRAM_LIBS} omnitide::boost)
   if(NOT OMNITIDE_SANITIZE)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+  set(order "${CMAKE_SOURCE_DIR}/cmake/order/${name}.txt")
+  if(LLD AND EXISTS "${order}" AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    # Names that are no more, or are inlined by another compiler, cost nothing.
+    target_link_options(${name} PRIVATE "LINKER:--symbol-ordering-file=${order}" LINKER:--no-warn-symbol-ordering)
+    set_property(TARGET ${name} APPEND PROPERTY LINK_DEPENDS "${order}")
   endif()
 endfunction()
 

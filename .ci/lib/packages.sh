@@ -5,12 +5,13 @@
 {
   BUILD_PACKAGES=(g++ cmake ninja-build ccache pkg-config git ca-certificates boost libprotobuf-dev protobuf-compiler
     libfmt-dev libsystemd-dev libssl-dev libsqlite3-dev libyaml-cpp-dev libcli11-dev libbpf-dev libelf-dev zlib1g-dev
-    libzstd-dev libcrypt-dev libmosquitto-dev libre2-dev libnghttp2-dev clang llvm)
+    libzstd-dev libcrypt-dev libmosquitto-dev libre2-dev libnghttp2-dev clang llvm lld)
   TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw pci.ids usb.ids mount iperf3 dbus-daemon prometheus
     prometheus-node-exporter chromium poppler-utils mosquitto mosquitto-clients)
   KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(fio iperf3 nftables iptables ipset lshw pci.ids usb.ids mosquitto libsnappy-dev monit debootstrap
     systemd-container iproute2 jq perl-base procps)
+  ORDER_PACKAGES=(valgrind mosquitto curl)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
   PACKAGE_PACKAGES=(rpm gzip binutils file jq)
   PACKAGE_TEST_PACKAGES=(debootstrap systemd-container iproute2 iperf3 mosquitto jq perl-base procps lintian rpm rpmlint

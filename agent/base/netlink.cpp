@@ -79,14 +79,14 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol, std::uint32_t groups) {
   address.nl_groups = groups;
   if (::bind(out.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return fail_errno(errno, "cannot bind a netlink socket");
-  out.buffer_.resize(kBuffer);
+  out.buffer_ = std::make_unique_for_overwrite<char[]>(kBuffer);
   return out;
 }
 
 Result<std::string_view> NetlinkSocket::receive() {
   for (int dropped = 0; dropped < kMaxDatagrams; ++dropped) {
     sockaddr_nl sender{};
-    iovec part{buffer_.data(), buffer_.size()};
+    iovec part{buffer_.get(), kBuffer};
     msghdr header{};
     header.msg_name = &sender;
     header.msg_namelen = sizeof sender;
@@ -102,7 +102,7 @@ Result<std::string_view> NetlinkSocket::receive() {
     if (header.msg_namelen != sizeof sender || sender.nl_family != AF_NETLINK || sender.nl_pid != 0) continue;
     if ((header.msg_flags & MSG_TRUNC) != 0)
       return fail(Code::resource_exhausted, "a netlink message is longer than the buffer");
-    if (got > 0) return std::string_view(buffer_.data(), static_cast<std::size_t>(got));
+    if (got > 0) return std::string_view(buffer_.get(), static_cast<std::size_t>(got));
   }
   return std::string_view{};
 }

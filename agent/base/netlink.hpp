@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -91,7 +92,7 @@ class NetlinkSocket {
 
  private:
   UniqueFd fd_;
-  std::string buffer_;
+  std::unique_ptr<char[]> buffer_;  // never filled in advance: what no message reached takes no memory
   std::uint32_t sequence_ = 0;
 };
 

@@ -27,7 +27,8 @@ const std::vector<std::string>& built_in_checks() {
       "disk-space",   "disk-inodes", "readonly",  "filesystem-errors", "memory",
       "processes",    "open-files",  "conntrack", "default-route",     "resolver",
       "link-errors",  "carrier",     "clock",     "memory-errors",     "temperature",
-      "certificates", "agent",       "kubelet",   "container-runtime", "disk-wear"};
+      "certificates", "agent",       "kubelet",   "container-runtime", "disk-wear",
+      "registry",     "link-flaps"};
   return names;
 }
 

@@ -56,7 +56,10 @@ Result<> Agent::start() {
   return {};
 }
 
-void Agent::run() { context_.run(); }
+void Agent::run() {
+  thrift_.start();
+  context_.run();
+}
 
 void Agent::start_discovery() {
   if (!config_.discovery.enabled) return parts_.set("discovery", PartState::off, "discovery.enabled is false");
@@ -228,7 +231,6 @@ void Agent::state_changed() {
   ready_ = true;
   ready_after_ = std::chrono::steady_clock::now() - started_steady_;
   notifier_.status(state_line());
-  release_start_up_code();
   log::info(Part::agent, "ready", {{"after", fmt::format("{:.0f}ms", ready_after_.count() * 1000)}});
 }
 
@@ -341,6 +343,7 @@ void Agent::stop(int signal_number) {
   notifier_.stopping();
   notifier_.stop();
   levels_.stop();
+  thrift_.stop();
   if (telemetry_) telemetry_->stop();
   if (health_) health_->stop();
   if (registration_) registration_->stop();

@@ -20,6 +20,7 @@
 #include "agent/daemon/policy_part.hpp"
 #include "agent/daemon/report.hpp"
 #include "agent/daemon/telemetry_part.hpp"
+#include "agent/daemon/thrift.hpp"
 #include "agent/daemon/web.hpp"
 #include "agent/io/http_server.hpp"
 #include "agent/io/worker_pool.hpp"
@@ -82,6 +83,7 @@ class Agent {
   io::WorkerPool pool_;
   boost::asio::signal_set signals_;
   Notifier notifier_;
+  Thrift thrift_{context_};
   LogLevels levels_;
   Parts parts_;
   std::unique_ptr<registry::Registry> registry_;

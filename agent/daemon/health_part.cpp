@@ -306,7 +306,6 @@ asio::awaitable<void> HealthPart::round(std::vector<std::size_t> due) {
   ++round_;
   tell_changes();
   decide();
-  if (round_ == 1) release_start_up_code();  // the first round, the log's past and the first state are of the start too
 }
 
 // What only this loop knows.

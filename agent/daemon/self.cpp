@@ -1,7 +1,5 @@
 #include "agent/daemon/self.hpp"
 
-#include <link.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -100,21 +98,7 @@ void add_process(model::SampleBatch& out) {
     out.add(kProcess.at(i), values.at(i));
 }
 
-int release_segments(dl_phdr_info* object, std::size_t, void*) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  for (ElfW(Half) i = 0; i < object->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = object->dlpi_phdr[i];
-    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
-    const std::uintptr_t begin = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
-    const std::uintptr_t end = (object->dlpi_addr + segment.p_vaddr + segment.p_memsz + page - 1) & ~(page - 1);
-    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // a hint: a failure costs memory only
-  }
-  return 0;
-}
-
 }  // namespace
-
-void release_start_up_code() { ::dl_iterate_phdr(release_segments, nullptr); }
 
 std::uint64_t resident_bytes() {
   const Result<std::string> statm = read_file("/proc/self/statm", 256);

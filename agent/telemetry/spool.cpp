@@ -25,7 +25,14 @@ SpoolState Spool::Impl::state() const {
   return out;
 }
 
+// Asked at each write, with an answer that is nearly always yes.
+bool Spool::Impl::state_is_on_disk() const {
+  return on_disk_ && std::ranges::equal(logs_, *on_disk_,
+                                        [](const StreamLog& one, const StreamState& saved) { return one.is_in(saved); });
+}
+
 Result<> Spool::Impl::write_state() {
+  if (state_is_on_disk()) return {};
   const SpoolState now = state();
   if (on_disk_ && !differs(now, *on_disk_)) return {};
   Result<> wrote = state_file_.write(shared_.folder, now, job_ != nullptr);

@@ -55,6 +55,7 @@ class Spool::Impl {
   void collect_file(const SyncedFile& file);
   [[nodiscard]] std::vector<SyncedFile> unsynced() const;
   [[nodiscard]] SpoolState state() const;
+  [[nodiscard]] bool state_is_on_disk() const;
   [[nodiscard]] Result<> write_state();
 
   SpoolLimits limits_;

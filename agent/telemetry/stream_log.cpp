@@ -107,6 +107,12 @@ StreamState StreamLog::to_save(bool with_memory) const {
   return out;
 }
 
+// What was delivered is cut by what was written, so that it may be new even if nothing was delivered since.
+bool StreamLog::is_in(const StreamState& saved) const {
+  return state_.confirmed == saved.confirmed && state_.dropped == saved.dropped && state_.delivered[0].first == 0 &&
+         saved.delivered[0].first == 0;
+}
+
 // Takes the confirmed records out of what is to be written.
 void StreamLog::skip_confirmed() {
   Segment& last = segments_.back();

@@ -44,7 +44,7 @@ Result<std::string_view> KeptFile::read() {
     if (problem == 0) return std::string_view(buffer_).substr(0, used_);
     fd_.reset();
     if (problem == EFBIG) {
-      buffer_ = {};
+      std::string().swap(buffer_);
       return fail(Code::resource_exhausted, fmt::format("{} is longer than {} bytes", path_, limit_));
     }
     if (opened_now || attempt > 0) return fail_errno(problem, fmt::format("cannot read {}", path_));

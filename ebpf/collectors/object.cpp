@@ -151,7 +151,7 @@ Result<> Object::leave_out(std::string_view program) {
 Result<> Object::load() {
   const int result = bpf_object__load(state_->object.get());
   const std::string said = advice(state_->log);
-  state_->log = std::string();
+  std::string().swap(state_->log);  // an assignment would keep the memory
   if (result == 0) return {};
   constexpr std::array kNeeded{CAP_BPF, CAP_PERFMON};
   const std::string missing = ebpf::missing_capabilities(ebpf::effective_capabilities(), kNeeded);

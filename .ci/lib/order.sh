@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# ./dev order: which functions run in an agent that has been up for a while, by callgrind, into cmake/order/omnitide-agent.txt.
+
+# The names of functions of the program itself in callgrind's output, which gives each name once and then its number.
+recorded_functions() {
+  awk '
+    /^ob=/ { match($0, /\([0-9]+\)/); id = substr($0, RSTART, RLENGTH); if ($2 != "") objects[id] = $2; own = objects[id] ~ /\/omnitide-agent$/; next }
+    /^cob=/ { match($0, /\([0-9]+\)/); id = substr($0, RSTART, RLENGTH); if ($2 != "") objects[id] = $2; next }
+    /^c?fn=/ {
+      match($0, /\([0-9]+\)/); id = substr($0, RSTART, RLENGTH)
+      if ($2 != "") names[id] = $2
+      if (/^fn=/ && own) { name = names[id]; sub(/\x27[0-9]+$/, "", name); if (name ~ /^[A-Za-z_.$0-9]+$/) print name }
+    }' "$1" | LC_ALL=C sort -u
+}
+
+command_order() (
+  [[ "$(id -u)" == 0 ]] || fail "order runs the agent with eBPF: it needs root"
+  need_packages "${BUILD_PACKAGES[@]}" "${ORDER_PACKAGES[@]}"
+  build test omnitide-agent omnitide-registry
+  export OMNITIDE_BIN="$ROOT/build/test/bin"
+  # shellcheck source=tests/bench/measure.bash
+  . "$ROOT/tests/bench/measure.bash"
+  scratch="$(mktemp -d)" order="$ROOT/cmake/order/omnitide-agent.txt" port=$((20000 + RANDOM % 20000))
+  registry=0 agent=0 broker=0
+  finish() {
+    for pid in "$agent" "$broker" "$registry"; do
+      if ((pid)); then end_process "$pid"; fi
+    done
+    rm -rf "$scratch"
+  }
+  trap finish EXIT
+  start_broker() {
+    mosquitto -c "$scratch/mosquitto.conf" >"$scratch/mosquitto.log" 2>&1 &
+    broker=$!
+  }
+  printf 'user root\nlistener %s 127.0.0.1\nallow_anonymous true\n' "$port" >"$scratch/mosquitto.conf"
+  start_broker
+  start_registry "$scratch/registry" "$scratch/token"
+  cat >"$scratch/agent.yaml" <<YAML
+paths: {state_dir: $scratch/state, run_dir: $scratch/run}
+http: {listen: "127.0.0.1:0"}
+registration: {endpoint: "$url", token_file: $scratch/token, start_jitter: 0s}
+telemetry: {brokers: ["mqtt://127.0.0.1:$port"]}
+YAML
+  step "Running the agent under callgrind, four minutes"
+  valgrind --tool=callgrind --demangle=no --instr-atstart=no --callgrind-out-file="$scratch/calls" \
+    "$AGENT" run --config-dir "$scratch/none" --config "$scratch/agent.yaml" >"$scratch/log" 2>&1 &
+  agent=$!
+  for ((i = 0; i < 60; i++)); do
+    sleep 1
+    if "$AGENT" status --run-dir "$scratch/run" >/dev/null 2>&1; then break; fi
+  done
+  "$AGENT" status --run-dir "$scratch/run" >/dev/null || fail "the agent is not ready: $(tail -n 3 "$scratch/log")"
+  sleep 20
+  callgrind_control -i on "$agent" >/dev/null
+  sleep 100
+  # What fleets do to each agent: it is scraped, asked, and its broker is away for a while.
+  curl -sf "$("$AGENT" status --run-dir "$scratch/run" -o json | grep -oE 'http://[^"]*/metrics')" >/dev/null
+  end_process "$broker"
+  sleep 40
+  start_broker
+  sleep 40
+  callgrind_control -i off "$agent" >/dev/null
+  end_process "$agent"
+  agent=0
+  mkdir -p "${order%/*}"
+  recorded_functions "$scratch/calls" >"$scratch/order"
+  (($(wc -l <"$scratch/order") > 1000)) || fail "only $(wc -l <"$scratch/order") functions were seen"
+  mv "$scratch/order" "$order"
+  note "${order#"$ROOT/"}: $(wc -l <"$order") functions"
+)
