@@ -31,7 +31,7 @@ order_of() {
 command_order() (
   [[ "$(id -u)" == 0 ]] || fail "order runs the agent with eBPF: it needs root"
   need_packages "${BUILD_PACKAGES[@]}" "${ORDER_PACKAGES[@]}"
-  build test omnitide-agent omnitide-registry
+  build test omnitide-agent omnitide-registry telemetry_backlog
   export OMNITIDE_BIN="$ROOT/build/test/bin"
   # shellcheck source=tests/bench/measure.bash
   . "$ROOT/tests/bench/measure.bash"
@@ -49,15 +49,17 @@ command_order() (
     broker=$!
   }
   printf 'user root\nlistener %s 127.0.0.1\nallow_anonymous true\n' "$port" >"$scratch/mosquitto.conf"
-  start_broker
   start_registry "$scratch/registry" "$scratch/token"
+  mkdir "$scratch/state"
   cat >"$scratch/agent.yaml" <<YAML
 paths: {state_dir: $scratch/state, run_dir: $scratch/run}
 http: {listen: "127.0.0.1:0"}
 registration: {endpoint: "$url", token_file: $scratch/token, start_jitter: 0s}
 telemetry: {brokers: ["mqtt://127.0.0.1:$port"]}
 YAML
-  step "Running the agent under callgrind, four minutes"
+  # What waited for the broker is sent while the rest goes on.
+  build/test/bin/telemetry_backlog "$scratch/state/telemetry/spool" 8
+  step "Running the agent under callgrind, five minutes"
   valgrind --tool=callgrind --demangle=no --instr-atstart=no --callgrind-out-file="$scratch/calls" \
     "$AGENT" run --config-dir "$scratch/none" --config "$scratch/agent.yaml" >"$scratch/log" 2>&1 &
   agent=$!
@@ -68,6 +70,8 @@ YAML
   "$AGENT" status --run-dir "$scratch/run" >/dev/null || fail "the agent is not ready: $(tail -n 3 "$scratch/log")"
   sleep 20
   callgrind_control -i on "$agent" >/dev/null
+  sleep 60
+  start_broker
   sleep 100
   callgrind_control -d "$agent" >/dev/null
   # What fleets do to each agent: it is scraped, asked, and its broker is away for a while.
