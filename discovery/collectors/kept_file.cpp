@@ -16,7 +16,7 @@ namespace omnitide::discovery {
 
 int KeptFile::fill() {
   used_ = 0;
-  if (buffer_.empty()) buffer_.resize(4096);
+  if (buffer_.empty()) buffer_.resize(1024);  // of most; what is longer makes room once
   while (true) {
     const ssize_t got = ::pread(fd_.get(), buffer_.data() + used_, buffer_.size() - used_, static_cast<off_t>(used_));
     if (got < 0 && errno == EINTR) continue;
