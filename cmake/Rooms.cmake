@@ -75,7 +75,7 @@ function(omnitide_protobuf path)
   target_compile_options(${target} PRIVATE -w $<$<CONFIG:Release>:-Os>)
 endfunction()
 
-# Functions that run while the program runs stand side by side, in the order of cmake/order/NAME.txt (docs/adr/0014-order-of-code.md).
+# Functions that run while the program runs stand side by side, in the order of cmake/order/NAME.txt (docs/adr/0015-order-of-code.md).
 function(omnitide_program name)
   cmake_parse_arguments(PROGRAM "" "MAIN" "USES;LIBS" ${ARGN})
   if(NOT EXISTS "${CMAKE_SOURCE_DIR}/${PROGRAM_MAIN}")
