@@ -37,6 +37,7 @@ command_order() (
   . "$ROOT/tests/bench/measure.bash"
   scratch="$(mktemp -d)" order="$ROOT/cmake/order/omnitide-agent.txt" port=$((20000 + RANDOM % 20000))
   registry=0 agent=0 broker=0
+  # shellcheck disable=SC2317  # by the trap
   finish() {
     for pid in "$agent" "$broker" "$registry"; do
       if ((pid)); then end_process "$pid"; fi

@@ -27,8 +27,9 @@ SpoolState Spool::Impl::state() const {
 
 // Asked at each write, with an answer that is nearly always yes.
 bool Spool::Impl::state_is_on_disk() const {
-  return on_disk_ && std::ranges::equal(logs_, *on_disk_,
-                                        [](const StreamLog& one, const StreamState& saved) { return one.is_in(saved); });
+  return on_disk_ && std::ranges::equal(logs_, *on_disk_, [](const StreamLog& one, const StreamState& saved) {
+           return one.is_in(saved);
+         });
 }
 
 Result<> Spool::Impl::write_state() {
