@@ -98,16 +98,18 @@ start_monit() {
 # CPU of a process so far in microseconds: what its threads ran (the ticks of stat are too coarse here).
 cpu_us() { cat /proc/"$1"/task/*/schedstat | awk '{ t += $1 } END { printf "%.0f", t / 1000 }'; }
 
-# flood TARGET LINE: writes for $flood_seconds at $rate, LINE in the middle.
+# flood TARGET LINE: writes for $flood_seconds at $rate, LINE anywhere in it: at a fixed place it would always meet the same part of
+# the second in which the agent counts its lines.
 flood() {
   perl -MTime::HiRes=time,sleep -e '
     my ($target, $line, $seconds, $rate) = @ARGV;
     open my $log, ">>", $target or die "$target: $!\n";
     my ($begin, $total, $n) = (time, $seconds * $rate, 0);
+    my $at = int($total * (0.1 + rand 0.8));
     while ($n < $total) {
       my $due = int((time - $begin) * $rate);
       for (; $n < $due && $n < $total; ++$n) {
-        my $text = $n == int($total / 2) ? $line : "<6>usb 1-1: bench flood line $n: device descriptor read, all is well here";
+        my $text = $n == $at ? $line : "<6>usb 1-1: bench flood line $n: device descriptor read, all is well here";
         syswrite $log, "$text\n" or die "$target: $!\n";
       }
       sleep 0.002;
@@ -171,7 +173,7 @@ done
 agent_see="$(median <"$scratch/agent.see")" monit_see="$(median <"$scratch/monit1.see")"
 row "Time to see a kernel line; monit each second" "$agent_see ms" "$monit_see ms" "$(div "$agent_see" "$monit_see" %.4f)"
 
-# flood_round WHO PROCESS TARGET LOG NAME: appends CPU in us, whether the line in the middle was told, and PSS, to WHO.flood.
+# flood_round WHO PROCESS TARGET LOG NAME: appends CPU in us, whether the line that matters was told, and PSS, to WHO.flood.
 flood_round() {
   local before seen=0 wait
   before="$(cpu_us "$2")"
@@ -208,6 +210,9 @@ for who in agent fast; do
   row "PSS after it, $with; monit" "$(flood_pss "$who") KiB" "$(flood_pss monit) KiB" "$(div "$(flood_pss "$who")" "$(flood_pss monit)")"
   row "The line that matters told, $with; monit" "$(flood_seen "$who")" "$(flood_seen monit)" "-"
 done
+share() { awk -v lost="$1" -v all="$((rate * flood_seconds * floods))" 'BEGIN { printf "%.0f %%", 100 * (1 - lost / all) }'; }
+row "Kernel lines that were looked at, of at most 1,000/s" "$(share "$agent_lost")" "$((rate * flood_seconds * floods)) lines" -
+row "Kernel lines that were looked at, of at most 10,000/s" "$(share "$fast_lost")" "$((rate * flood_seconds * floods)) lines" -
 
 # Time to mend.
 mend "$mends"
