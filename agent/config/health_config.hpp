@@ -54,7 +54,7 @@ struct HealthConfig {
   std::vector<std::string> exclude;  // names of checks
   HealthThresholds thresholds;
   bool kernel_log = true;
-  std::uint32_t kernel_log_rate = 1'000;  // lines a second
+  std::uint32_t kernel_log_rate = 10'000;  // lines a second
   std::vector<std::string> rule_files;    // of node-problem-detector's form
   std::vector<std::string> units;         // watched, and restarted when they fail
   std::vector<HealthCheckConfig> checks;
