@@ -55,8 +55,8 @@ struct HealthConfig {
   HealthThresholds thresholds;
   bool kernel_log = true;
   std::uint32_t kernel_log_rate = 10'000;  // lines a second
-  std::vector<std::string> rule_files;    // of node-problem-detector's form
-  std::vector<std::string> units;         // watched, and restarted when they fail
+  std::vector<std::string> rule_files;     // of node-problem-detector's form
+  std::vector<std::string> units;          // watched, and restarted when they fail
   std::vector<HealthCheckConfig> checks;
   RemediationConfig remediation;
 };
