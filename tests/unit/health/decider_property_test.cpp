@@ -198,10 +198,10 @@ unsigned number(const char* variable, unsigned otherwise) {
 }  // namespace
 
 TEST_CASE("in random histories budgets hold, nothing is done while paused or locked, and no remedies fight") {
-  const unsigned first = number("OMNITIDE_PROPERTY_SEED", 1);
+  const unsigned first = number("OMNITIDE_PROPERTY_SEED", 1), histories = number("OMNITIDE_HEALTH_HISTORIES", 10'000);
   std::map<ActionKind, std::size_t> actions;
   unsigned most = 0;
-  for (unsigned seed = first; seed < first + number("OMNITIDE_HEALTH_HISTORIES", 10'000); ++seed) {
+  for (unsigned seed = first; seed < first + histories; ++seed) {
     INFO("seed " << seed);
     History history(seed, seed % 3 == 0);
     history.run(200);
@@ -213,6 +213,6 @@ TEST_CASE("in random histories budgets hold, nothing is done while paused or loc
   REQUIRE(actions.size() == health::kActionKinds);
   for (const auto& [kind, times] : actions) {
     INFO(name(kind));
-    REQUIRE(times > 500);  // the histories are not idle
+    REQUIRE(times > histories / 20);  // they are not idle
   }
 }
