@@ -7,35 +7,21 @@
 
 namespace omnitide::telemetry {
 
-namespace {
-
-// Drops, confirmations and deliveries. The next number follows from the records, unless none of them was written; then
-// one of these has changed too.
-bool differs(const SpoolState& a, const SpoolState& b) {
-  return !std::ranges::equal(a, b, [](const StreamState& x, const StreamState& y) {
-    return x.confirmed == y.confirmed && x.dropped == y.dropped && x.delivered == y.delivered;
-  });
-}
-
-}  // namespace
-
 SpoolState Spool::Impl::state() const {
   SpoolState out;
   std::ranges::transform(logs_, out.begin(), [this](const StreamLog& one) { return one.to_save(disk_takes_nothing_); });
   return out;
 }
 
-// Asked at each write, with an answer that is nearly always yes.
 bool Spool::Impl::state_is_on_disk() const {
-  return on_disk_ && std::ranges::equal(logs_, *on_disk_, [](const StreamLog& one, const StreamState& saved) {
-           return one.is_in(saved);
+  return on_disk_ && std::ranges::equal(logs_, *on_disk_, [this](const StreamLog& one, const StreamState& saved) {
+           return one.is_in(saved, disk_takes_nothing_);
          });
 }
 
 Result<> Spool::Impl::write_state() {
   if (state_is_on_disk()) return {};
   const SpoolState now = state();
-  if (on_disk_ && !differs(now, *on_disk_)) return {};
   Result<> wrote = state_file_.write(shared_.folder, now, job_ != nullptr);
   if (wrote.has_value()) on_disk_ = now;
   return wrote;

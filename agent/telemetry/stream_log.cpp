@@ -107,10 +107,11 @@ StreamState StreamLog::to_save(bool with_memory) const {
   return out;
 }
 
-// What was delivered is cut by what was written, so that it may be new even if nothing was delivered since.
-bool StreamLog::is_in(const StreamState& saved) const {
-  return state_.confirmed == saved.confirmed && state_.dropped == saved.dropped && state_.delivered[0].first == 0 &&
-         saved.delivered[0].first == 0;
+// Asked at each write, nearly always with nothing delivered beyond the confirmed.
+bool StreamLog::is_in(const StreamState& saved, bool with_memory) const {
+  if (state_.confirmed != saved.confirmed || state_.dropped != saved.dropped) return false;
+  if (state_.delivered.front().first == 0) return saved.delivered.front().first == 0;
+  return to_save(with_memory).delivered == saved.delivered;
 }
 
 // Takes the confirmed records out of what is to be written.

@@ -86,8 +86,9 @@ class StreamLog {
   // its record may be in the middle of a write that a kill ends, and a number without a record counts as damaged.
   // Unless `with_memory`, for records that stay in memory since the disk takes nothing: those would be lost indeed.
   [[nodiscard]] StreamState to_save(bool with_memory) const;
-  // Whether to_save() is sure to say nothing new beside `saved`, but for the next number: without making it.
-  [[nodiscard]] bool is_in(const StreamState& saved) const;
+  // Whether to_save() has nothing new beside `saved`: drops, confirmations and deliveries. The next number follows from
+  // the records, unless none of them was written; then one of these has changed too.
+  [[nodiscard]] bool is_in(const StreamState& saved, bool with_memory) const;
   [[nodiscard]] std::deque<Segment>& segments() { return segments_; }
   [[nodiscard]] const std::deque<Segment>& segments() const { return segments_; }
   [[nodiscard]] std::vector<RetiredSegment>& retired() { return retired_; }
