@@ -95,6 +95,7 @@ class FileFeed : public LogFeed {
     }
     place_ = now;
     buffer_.clear();
+    taken_ = 0;
     file_ = std::move(fd);
     return true;
   }
@@ -102,16 +103,17 @@ class FileFeed : public LogFeed {
   // One whole line, from the buffer or the file. False at the end of the file.
   bool next_line(Batch& out) {
     while (true) {
-      const std::size_t end = buffer_.find('\n');
+      const std::size_t end = buffer_.find('\n', taken_);
       if (end != std::string::npos) {
-        std::string line = buffer_.substr(0, std::min(end, kLongestLine));
-        buffer_.erase(0, end + 1);
-        place_->offset += static_cast<std::int64_t>(end) + 1;
+        std::string line = buffer_.substr(taken_, std::min(end - taken_, kLongestLine));
+        place_->offset += static_cast<std::int64_t>(end + 1 - taken_);
+        taken_ = end + 1;
         if (std::exchange(skip_part_, false)) continue;  // its beginning was not read
         if (line.ends_with('\r')) line.pop_back();
         out.lines.push_back({{}, std::move(line)});
         return true;
       }
+      buffer_.erase(0, std::exchange(taken_, 0));
       // Of a line without an end no more than this is kept.
       if (buffer_.size() > kChunk) {
         place_->offset += static_cast<std::int64_t>(buffer_.size());
@@ -132,13 +134,14 @@ class FileFeed : public LogFeed {
     if (::fstat(file_.get(), &is) != 0) return true;
     if (::stat(path_.c_str(), &named) != 0) return false;  // its successor will come
     if (named.st_dev != is.st_dev || named.st_ino != is.st_ino) return true;
-    return is.st_size < place_->offset + static_cast<std::int64_t>(buffer_.size());  // it was cut
+    return is.st_size < place_->offset + static_cast<std::int64_t>(buffer_.size() - taken_);  // it was cut
   }
 
   std::string path_;
   UniqueFd inotify_, file_;
   std::optional<FilePlace> place_;  // of the next line; of an earlier run before the file is open
-  std::string buffer_;              // what was read behind it
+  std::string buffer_;              // what was read
+  std::size_t taken_ = 0;           // of it, before that line
   int watch_ = -1;
   bool at_start_, look_back_, skip_part_ = false;
 };
