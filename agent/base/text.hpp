@@ -39,6 +39,7 @@ template <std::integral T>
 [[nodiscard]] std::string printable(std::string_view text, std::size_t limit = 4096);
 // The text with every byte that is no part of valid UTF-8 as U+FFFD: what protobuf's string fields demand.
 [[nodiscard]] std::string valid_utf8(std::string_view text);
+[[nodiscard]] bool is_ascii(std::string_view text);
 // A JSON string literal with its quotes; invalid UTF-8 becomes U+FFFD.
 [[nodiscard]] std::string json_quote(std::string_view text);
 

@@ -1,6 +1,5 @@
 #include "agent/daemon/metrics_report.hpp"
 
-#include "agent/base/text.hpp"
 #include "agent/metrics/families.hpp"
 #include "agent/model/metric_type.hpp"
 #include "omnitide/node/v1/metrics.pb.h"
@@ -14,7 +13,7 @@ namespace {
 void fill(const model::SampleView& sample, v1::MetricValue& out) {
   for (std::size_t i = 0; i < sample.labels.size(); ++i) {
     if (!sample.labels[i].empty())
-      (*out.mutable_labels())[std::string(sample.descriptor->labels[i])] = valid_utf8(sample.labels[i]);
+      (*out.mutable_labels())[std::string(sample.descriptor->labels[i])] = sample.labels[i];
   }
   out.set_value(sample.value);
   if (sample.distribution == nullptr) return;
@@ -42,7 +41,7 @@ std::size_t each_family(std::span<const model::SampleBatch* const> batches, Metr
     out.set_name(std::string(family.descriptor->name));
     out.set_type(std::string(model::type_name(family.descriptor->type, "unknown")));
     out.set_unit(std::string(family.descriptor->unit));
-    if (detail == MetricDetail::full) out.set_help(valid_utf8(family.descriptor->help));
+    if (detail == MetricDetail::full) out.set_help(std::string(family.descriptor->help));
     take(out);
   }
   return all.refused;

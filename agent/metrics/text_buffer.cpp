@@ -8,8 +8,6 @@
 #include <cmath>
 #include <cstdint>
 
-#include "agent/base/text.hpp"
-
 namespace omnitide::metrics {
 
 namespace {
@@ -17,7 +15,7 @@ namespace {
 constexpr std::size_t kLongestNumber = 40;
 constexpr double kExact = 9007199254740992.0;  // 2^53: whole numbers below are exact
 
-// Eight bytes at a time: whether any has its high bit set or is one of the two given (Hacker's Delight, 6-1).
+// Eight bytes at a time: whether any is zero (Hacker's Delight, 6-1).
 constexpr std::uint64_t every(unsigned char byte) { return 0x0101010101010101ULL * byte; }
 constexpr std::uint64_t has_zero(std::uint64_t word) { return (word - every(1)) & ~word & every(0x80); }
 
@@ -27,11 +25,10 @@ bool is_plain(std::string_view text) {
     std::memcpy(&word, text.data(), sizeof word);
     const std::uint64_t special =
         has_zero(word ^ every('"')) | has_zero(word ^ every('\\')) | has_zero(word ^ every('\n'));
-    if (((word & every(0x80)) | special) != 0) return false;
+    if (special != 0) return false;
     text.remove_prefix(8);
   }
-  return std::none_of(text.begin(), text.end(),
-                      [](char c) { return c == '"' || c == '\\' || c == '\n' || (c & '\x80') != 0; });
+  return std::none_of(text.begin(), text.end(), [](char c) { return c == '"' || c == '\\' || c == '\n'; });
 }
 
 void append_escaped(TextBuffer& out, std::string_view text, bool quotes) {
@@ -80,12 +77,12 @@ void append_bound(TextBuffer& out, double value) {
 
 void append_quoted(TextBuffer& out, std::string_view text) {
   if (is_plain(text)) return out.append(text);
-  append_escaped(out, valid_utf8(text), true);
+  append_escaped(out, text, true);
 }
 
 void append_help(TextBuffer& out, std::string_view text) {
   if (is_plain(text)) return out.append(text);
-  append_escaped(out, valid_utf8(text), false);
+  append_escaped(out, text, false);
 }
 
 }  // namespace omnitide::metrics

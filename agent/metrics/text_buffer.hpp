@@ -56,7 +56,7 @@ class TextBuffer {
 void append_number(TextBuffer& out, double value);
 // The same for the bound of a bucket or a quantile in OpenMetrics, whose canonical form has a point: "1.0".
 void append_bound(TextBuffer& out, double value);
-// Inside of double quotes: backslash, quote and line feed are escaped, bytes that are no UTF-8 become U+FFFD.
+// Inside of double quotes: backslash, quote and line feed are escaped.
 void append_quoted(TextBuffer& out, std::string_view text);
 // The same for HELP in text 0.0.4, which leaves quotes as they are.
 void append_help(TextBuffer& out, std::string_view text);

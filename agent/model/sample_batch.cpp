@@ -2,12 +2,19 @@
 
 #include <algorithm>
 
+#include "agent/base/text.hpp"
+
 namespace omnitide::model {
+
+// Repaired here and not by each rendering, so that whoever compares two series sees what a reader will.
+std::string_view SampleBatch::keep(std::string_view text) {
+  return is_ascii(text) ? arena_.copy(text) : arena_.copy(valid_utf8(text));
+}
 
 std::span<const std::string_view> SampleBatch::keep(std::span<const std::string_view> labels) {
   const std::span<std::string_view> kept = arena_.copy(labels);
   for (std::string_view& label : kept)
-    label = arena_.copy(label);
+    label = keep(label);
   return kept;
 }
 
@@ -40,9 +47,8 @@ const MetricDescriptor& SampleBatch::describe(const MetricDescriptor& texts) {
   if (known != described_.rend()) return known->descriptor;
   Described& added = described_.emplace_back();
   for (const std::string_view label : texts.labels)
-    added.labels.push_back(arena_.copy(label));
-  added.descriptor = {arena_.copy(texts.name), arena_.copy(texts.unit), arena_.copy(texts.help), texts.type,
-                      added.labels};
+    added.labels.push_back(keep(label));
+  added.descriptor = {keep(texts.name), keep(texts.unit), keep(texts.help), texts.type, added.labels};
   return added.descriptor;
 }
 

@@ -34,7 +34,7 @@ struct SampleView {
 };
 
 // Appended to by one thread, then read by any. clear() keeps the memory for the next collection. Not bounded by
-// itself: the collector bounds what it reads.
+// itself: the collector bounds what it reads. Its texts are valid UTF-8: a byte that is none becomes U+FFFD.
 class SampleBatch {
  public:
   SampleBatch() = default;
@@ -73,6 +73,7 @@ class SampleBatch {
     MetricDescriptor descriptor;
     std::vector<std::string_view> labels;
   };
+  [[nodiscard]] std::string_view keep(std::string_view text);
   [[nodiscard]] std::span<const std::string_view> keep(std::span<const std::string_view> labels);
 
   Arena arena_;

@@ -16,11 +16,11 @@ Result<> StreamLog::recover(std::vector<SegmentKey> keys, const std::optional<St
   }
   taken_ = state_.next - 1;
   if (segments_.empty()) return {};
-  // Segments whose records were confirmed are removed only when that is durable. Others that are missing were evicted
-  // to make room, and that is not in the state yet.
+  // Segments whose records were confirmed are removed only when that is durable. Others that are missing went with a
+  // power loss: they were never synced, or were evicted and the state that says so was not. Which one cannot be told.
   const RecordNumber before = segments_.front().key.first - 1;
   const RecordNumber known = std::max(state_.confirmed, segments_.front().floor);
-  if (saved && before > known) state_.dropped[static_cast<std::size_t>(DropCause::size)] += before - known;
+  if (saved && before > known) state_.dropped[static_cast<std::size_t>(DropCause::corrupt)] += before - known;
   state_.confirmed = std::max(state_.confirmed, before);
   for (const Segment& segment : segments_)
     state_.confirmed = std::max(state_.confirmed, segment.floor);

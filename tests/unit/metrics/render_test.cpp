@@ -92,6 +92,16 @@ TEST_CASE("label values are escaped and always UTF-8") {
   CHECK(text.find("{device=\"0123456789abcde\\\"\",state=\"0123456\\n\"} 0\n") != std::string::npos);
 }
 
+TEST_CASE("two values that are one after the repair are one series: the first stays and the other is counted") {
+  SampleBatch batch;
+  batch.add(kDisk, 1, {"sd\xef", "x"});
+  batch.add(kDisk, 2, {"sd\xea", "x"});
+  const auto out = render(batch);
+  CHECK(out.text.find("{device=\"sd\xEF\xBF\xBD\",state=\"x\"} 1\n") != std::string::npos);
+  CHECK(out.text.find("} 2\n") == std::string::npos);
+  CHECK(out.refused == 1);
+}
+
 TEST_CASE("numbers are the shortest that read back the same") {
   using Limits = std::numeric_limits<double>;
   const std::vector<std::pair<double, std::string>> cases{{0, "0"},
