@@ -18,18 +18,17 @@ def relationship: (.name | id) as $it | if .relation == "BUILD_DEPENDENCY_OF"
         comment: "headers; code of templates and inline functions is compiled in"}
   else {spdxElementId: "SPDXRef-omnitide-agent", relationshipType: .relation, relatedSpdxElement: $it, comment: (.files | join(" "))}
   end;
-. as $all | {
+$artifacts[0] as $files | . as $all | {
   spdxVersion: "SPDX-2.3", dataLicense: "CC0-1.0", SPDXID: "SPDXRef-DOCUMENT", name: "omnitide-agent-\($version)-\($architecture)",
-  documentNamespace: "https://omnitide.io/spdx/omnitide-agent-\($version)-\($architecture)-\($debSum)",
+  documentNamespace: "https://omnitide.io/spdx/omnitide-agent-\($version)-\($architecture)-\($files[0].sum)",
   creationInfo: {created: $created, creators: ["Organization: Omnitide", "Tool: omnitide-dev-package"]},
   packages: ([
-    described("omnitide-agent.deb"; $deb; $debSum), described("omnitide-agent.rpm"; $rpm; $rpmSum),
+    ($files[] | described(.name; .file; .sum)),
     (described("omnitide-agent"; ""; "") | del(.packageFileName, .checksums) | .primaryPackagePurpose = "APPLICATION")
   ] + ($all | group_by(.name) | map(.[0] | component))),
   relationships: ([
-    {spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES", relatedSpdxElement: "SPDXRef-omnitide-agent.deb"},
-    {spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES", relatedSpdxElement: "SPDXRef-omnitide-agent.rpm"},
-    {spdxElementId: "SPDXRef-omnitide-agent.deb", relationshipType: "CONTAINS", relatedSpdxElement: "SPDXRef-omnitide-agent"},
-    {spdxElementId: "SPDXRef-omnitide-agent.rpm", relationshipType: "CONTAINS", relatedSpdxElement: "SPDXRef-omnitide-agent"}
+    ($files[] | (.name | id) as $it |
+      {spdxElementId: "SPDXRef-DOCUMENT", relationshipType: "DESCRIBES", relatedSpdxElement: $it},
+      {spdxElementId: $it, relationshipType: "CONTAINS", relatedSpdxElement: "SPDXRef-omnitide-agent"})
   ] + ($all | map(relationship)))
 }

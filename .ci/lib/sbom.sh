@@ -14,6 +14,10 @@ linked_archives() {
 # compiled_headers BUILD: of the system, that objects of this build were made of.
 compiled_headers() { ninja -C "$1" -t deps | sed -n 's|^ *\(/usr/include/.*\)|\1|p' | sort -u | xargs -d '\n' realpath | sort -u; }
 
+# library_path NAME: where this system has it; nothing when it has not. All of the cache is read: who stops early ends ldconfig with an
+# error.
+library_path() { ldconfig -p | awk -v name="$1" '$1 == name && !seen++ { print $NF }' | xargs -r -d '\n' realpath; }
+
 # opened_libraries PROGRAM: that it names, and those that it opens when they are called.
 opened_libraries() {
   local name
@@ -21,8 +25,8 @@ opened_libraries() {
     objdump -p "$1" | sed -n 's/^ *NEEDED *//p'
     strings -a "$1" | grep -xE 'lib(crypto|ssl|systemd|crypt)\.so\.[0-9]+'
   } | sort -u | while IFS= read -r name; do
-    ldconfig -p | awk -v name="$name" '$1 == name { print $NF; exit }'
-  done | xargs -d '\n' realpath | sort -u
+    library_path "$name"
+  done | sort -u
 }
 
 # owners < FILES: "FILE PACKAGE" for each; one that no package of Debian owns is an error. A merged /usr: dpkg knows a file under one of
@@ -49,19 +53,32 @@ components() {
   done
 }
 
+# shipped_components BUILD: what the program of a build is made of and what it opens.
+shipped_components() {
+  linked_archives "$1" omnitide-agent | components STATIC_LINK
+  opened_libraries "$1/bin/omnitide-agent" | components DYNAMIC_LINK
+  compiled_headers "$1" | owners | awk '!seen[$2]++ { print $1 }' | components BUILD_DEPENDENCY_OF
+}
+
+# document VERSION ARCHITECTURE FILE... < COMPONENTS: SPDX of these files, which all have the program in them.
+document() {
+  local version="$1" architecture="$2" file
+  shift 2
+  for file in "$@"; do
+    jq -n --arg name "omnitide-agent.${file##*.}" --arg file "$(basename "$file")" --arg sum "$(sha256sum <"$file" | cut -d' ' -f1)" \
+      '{name: $name, file: $file, sum: $sum}'
+  done | jq -s . >"$STATE/sbom-files"
+  jq -s --arg version "$version" --arg architecture "$architecture" --slurpfile artifacts "$STATE/sbom-files" \
+    --arg created "$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" -f .ci/lib/sbom.jq
+  rm -f -- "$STATE/sbom-files"
+}
+
 # sbom BUILD PACKAGES: the document, for the .deb and the .rpm that lie in the folder PACKAGES.
 sbom() {
-  local build="$1" program="$1/bin/omnitide-agent"
-  local deb rpm version
+  local deb rpm
   deb="$(echo "$2"/*.deb)" rpm="$(echo "$2"/*.rpm)"
-  version="$(dpkg-deb -f "$deb" Version)"
   {
-    linked_archives "$build" omnitide-agent | components STATIC_LINK
-    opened_libraries "$program" | components DYNAMIC_LINK
-    ldconfig -p | awk '$1 == "libmosquitto.so.1" { print $NF; exit }' | xargs -d '\n' realpath | components CONTAINS
-    compiled_headers "$build" | owners | awk '!seen[$2]++ { print $1 }' | components BUILD_DEPENDENCY_OF
-  } | jq -s --arg version "$version" --arg deb "$(basename "$deb")" --arg rpm "$(basename "$rpm")" \
-    --arg debSum "$(sha256sum <"$deb" | cut -d' ' -f1)" --arg rpmSum "$(sha256sum <"$rpm" | cut -d' ' -f1)" \
-    --arg architecture "$(dpkg-deb -f "$deb" Architecture)" \
-    --arg created "$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" -f .ci/lib/sbom.jq
+    shipped_components "$1"
+    library_path libmosquitto.so.1 | components CONTAINS
+  } | document "$(dpkg-deb -f "$deb" Version)" "$(dpkg-deb -f "$deb" Architecture)" "$deb" "$rpm"
 }

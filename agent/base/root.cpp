@@ -50,6 +50,13 @@ Result<Root> Root::open(const std::string& path) {
   Root root;
   root.fd_ = std::make_shared<const UniqueFd>(std::move(fd));
   root.path_ = real.data();
+  root.machine_ = root.path_ == "/";
+  return root;
+}
+
+Result<Root> Root::machine(const std::string& path) {
+  Result<Root> root = open(path);
+  if (root.has_value()) root->machine_ = true;
   return root;
 }
 
@@ -58,7 +65,7 @@ Result<UniqueFd> Root::open_at(const std::string& path, int flags) const {
   if ((flags & O_PATH) == 0) flags |= O_NONBLOCK | O_NOCTTY;
   int fd = open_in_root(fd_->get(), path.c_str(), static_cast<std::uint64_t>(flags));
   // Kernels before 5.6 lack openat2. There "/" can be opened plainly; a fixture root is for tests and needs the call.
-  if (fd < 0 && errno == ENOSYS && is_machine()) fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (fd < 0 && errno == ENOSYS && path_ == "/") fd = ::open(path.c_str(), flags | O_CLOEXEC);
   if (fd >= 0) return UniqueFd(fd);
   Error error = fail_errno(errno, fmt::format("cannot open {}", path));
   if (errno != ENOSYS) return error;

@@ -17,6 +17,8 @@ class Root {
  public:
   // Fails when the folder cannot be opened.
   [[nodiscard]] static Result<Root> open(const std::string& path = "/");
+  // The machine's own tree where a container sees it, e.g. "/host"; "/" outside of one.
+  [[nodiscard]] static Result<Root> machine(const std::string& path);
 
   // The bytes of a file, at most `limit`; longer ones fail with resource_exhausted.
   [[nodiscard]] Result<std::string> read(const std::string& path, std::size_t limit = 64U << 10U) const;
@@ -35,12 +37,20 @@ class Root {
   // Opens a folder or a regular file for reading inside the root.
   [[nodiscard]] Result<UniqueFd> open_at(const std::string& path, int flags) const;
   // Whether this is the machine's own tree, so that system calls (netlink, ioctl, statvfs) speak of the same machine.
-  [[nodiscard]] bool is_machine() const { return path_ == "/"; }
+  [[nodiscard]] bool is_machine() const { return machine_; }
   [[nodiscard]] const std::string& path() const { return path_; }
+  // Where this process finds what is at an absolute path of the root, for calls that take a name: links are followed
+  // outside of the root.
+  [[nodiscard]] std::string outside(const std::string& path) const { return path_ == "/" ? path : path_ + path; }
+  // Mount namespace of the tree: of the first process where it is seen through a container's mount.
+  [[nodiscard]] std::string mountinfo() const {
+    return machine_ && path_ != "/" ? "/proc/1/mountinfo" : "/proc/self/mountinfo";
+  }
 
  private:
   std::shared_ptr<const UniqueFd> fd_;
   std::string path_;
+  bool machine_ = false;
 };
 
 }  // namespace omnitide

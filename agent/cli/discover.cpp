@@ -30,17 +30,16 @@ namespace {
 
 struct DiscoverOptions {
   bool probe = false;
-  std::string root = "/";
+  std::string root;  // empty: the machine's
 };
 
-std::vector<discovery::Source> wanted_sources(const Session& session, bool probe) {
+std::vector<discovery::Source> wanted_sources(const Session& session, const std::string& run_dir, bool probe) {
   std::set<std::string> excluded;
   if (session.config_given()) {
     const config::Loaded loaded = session.load_config();
     excluded.insert(loaded.config.discovery.exclude_sources.begin(), loaded.config.discovery.exclude_sources.end());
   }
   // The agent keeps what it probed in its run folder; without an agent root makes it, so that a second call is quick.
-  const std::string run_dir = session.run_dir();
   if (::geteuid() == 0) (void)::mkdir(run_dir.c_str(), 0755);
   std::vector<discovery::Source> sources = discovery::all_sources();
   sources.push_back(discovery::ebpf_source(run_dir + "/ebpf-probe", probe));
@@ -57,9 +56,10 @@ std::string labels_text(const model::NodeFacts& facts) {
 
 int discover(const Session& session, const DiscoverOptions& options) {
   ::mallopt(M_ARENA_MAX, 1);  // two readers for two milliseconds: a heap of its own costs each more than it saves
-  const Result<Root> root = Root::open(options.root);
+  const Session::Paths paths = session.paths();
+  const Result<Root> root = options.root.empty() ? Root::machine(paths.host_root) : Root::open(options.root);
   if (root.has_error()) return session.failed(root.error());
-  discovery::Inventory inventory = discovery::run_all(*root, wanted_sources(session, options.probe));
+  discovery::Inventory inventory = discovery::run_all(*root, wanted_sources(session, paths.run_dir, options.probe));
   const model::NodeFacts& facts = inventory.facts();
   switch (session.format()) {
     case Format::labels: return session.print(labels_text(facts));

@@ -75,7 +75,7 @@ Checks check_agent(const Session& session, const config::Config& config) {
 }
 
 Checks check_discovery(const config::Config& config) {
-  const Result<Root> root = Root::open("/");
+  const Result<Root> root = Root::machine(config.paths.host_root);
   if (root.has_error()) return {{"discovery", Outcome::problem, root.error().message, ""}};
   std::vector<discovery::Source> sources = discovery::all_sources();
   sources.push_back(discovery::ebpf_source(config.paths.run_dir + "/ebpf-probe", false));
@@ -109,7 +109,7 @@ Checks check_discovery(const config::Config& config) {
 Checks check_all(const Session& session) {
   const config::Loaded loaded = session.load_config();
   Checks out;
-  if (const Result<Root> root = Root::open("/"); root.has_value())
+  if (const Result<Root> root = Root::machine(loaded.config.paths.host_root); root.has_value())
     append(out, check_machine(*root, MachineState::read()));
   append(out, check_discovery(loaded.config));
   append(out, check_configuration(loaded));

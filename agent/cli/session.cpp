@@ -26,6 +26,7 @@ namespace omnitide::cli {
 namespace {
 
 constexpr std::string_view kRunDirVariable = "OMNITIDE_PATHS_RUN_DIR";
+constexpr std::string_view kHostRootVariable = "OMNITIDE_PATHS_HOST_ROOT";
 
 // Flags take paths relative to where the user stands; the configuration has only absolute ones.
 std::string absolute(std::string path) {
@@ -106,14 +107,30 @@ config::LoadOptions Session::load_options() const {
   return out;
 }
 
-std::string Session::run_dir() const {
-  if (!options_.run_dir.empty()) return absolute(options_.run_dir);
+// As far as no file need be read.
+Session::Paths Session::given_paths() const {
+  Paths out{options_.run_dir.empty() ? "" : absolute(options_.run_dir), ""};
   if (options_.state_dir.empty() && options_.file.empty()) {
     for (const auto& [name, value] : options_.environment) {
-      if (name == kRunDirVariable && value.starts_with('/')) return value;
+      if (name == kRunDirVariable && out.run_dir.empty() && value.starts_with('/')) out.run_dir = value;
+      if (name == kHostRootVariable && value.starts_with('/')) out.host_root = value;
     }
   }
-  return load_config().config.paths.run_dir;
+  return out;
+}
+
+std::string Session::run_dir() const {
+  std::string given = given_paths().run_dir;
+  return given.empty() ? load_config().config.paths.run_dir : given;
+}
+
+Session::Paths Session::paths() const {
+  Paths out = given_paths();
+  if (!out.run_dir.empty() && !out.host_root.empty()) return out;
+  const config::PathConfig configured = load_config().config.paths;
+  if (out.run_dir.empty()) out.run_dir = configured.run_dir;
+  if (out.host_root.empty()) out.host_root = configured.host_root;
+  return out;
 }
 
 int Session::print(const google::protobuf::Message& message) const {

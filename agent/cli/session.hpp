@@ -51,6 +51,11 @@ class Session {
   [[nodiscard]] bool config_given() const { return !options_.file.empty(); }
   // The run folder without reading configuration files unless they are needed to know it.
   [[nodiscard]] std::string run_dir() const;
+  // The same, and where the node's file tree is seen.
+  struct Paths {
+    std::string run_dir, host_root;
+  };
+  [[nodiscard]] Paths paths() const;
 
   // Prints the message as JSON or YAML; table and labels are the command's own.
   [[nodiscard]] int print(const google::protobuf::Message& message) const;
@@ -67,6 +72,8 @@ class Session {
                                                   std::chrono::milliseconds timeout = std::chrono::seconds(5)) const;
 
  private:
+  [[nodiscard]] Paths given_paths() const;
+
   const Callbacks& callbacks_;
   Console console_;
   config::LoadOptions options_;

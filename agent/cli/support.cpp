@@ -155,7 +155,7 @@ void add_agent(Bundle& bundle, const Session& session) {
 void add_machine(Bundle& bundle, const Session& session, const config::Config& config) {
   bundle.add("doctor.txt", [&]() -> Result<std::string> { return doctor_text(check_all(session), Console{}); });
   bundle.add("discover.json", [&]() -> Result<std::string> {
-    const Result<Root> root = Root::open("/");
+    const Result<Root> root = Root::machine(config.paths.host_root);
     if (root.has_error()) return root.error();
     std::vector<discovery::Source> sources = discovery::all_sources();
     sources.push_back(discovery::ebpf_source(config.paths.run_dir + "/ebpf-probe", false));

@@ -26,6 +26,7 @@ struct NodeConfig {
 struct PathConfig {
   std::string state_dir = "/var/lib/omnitide";  // identity, certificates, last accepted state
   std::string run_dir = "/run/omnitide";        // socket and lock
+  std::string host_root = "/";                  // the node's file tree; "/host" or the like in a container
 };
 
 struct RegistrationConfig {

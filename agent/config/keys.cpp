@@ -115,6 +115,12 @@ constexpr std::array kKeys{
     Key{"paths.run_dir", kPath, "The local socket (agent.sock) and the lock. At most 96 bytes.", "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_path(v, false, kLongestRunDir, c.paths.run_dir, p); },
         [](const Config& c) { return show(c.paths.run_dir); }},
+    Key{"paths.host_root", kPath,
+        "Where the node's file tree is seen. In a container the node's root is mounted there, with its /proc, /sys and "
+        "/dev.",
+        "", "/host", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, false, kLongestPath, c.paths.host_root, p); },
+        [](const Config& c) { return show(c.paths.host_root); }},
     Key{"registration.endpoint", "https URL or empty", "The registry to register with. Empty: registration is off.", "",
         "https://registry.example:7443", false, false,
         [](Config& c, const Value& v, Problems& p) { read_endpoint(v, c.registration.endpoint, p); },

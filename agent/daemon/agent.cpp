@@ -63,7 +63,7 @@ void Agent::run() {
 
 void Agent::start_discovery() {
   if (!config_.discovery.enabled) return parts_.set("discovery", PartState::off, "discovery.enabled is false");
-  const Result<Root> root = Root::open("/");
+  const Result<Root> root = Root::machine(config_.paths.host_root);
   if (root.has_error()) return parts_.set("discovery", PartState::failed, root.error().message);
   DiscoveryPart::Options options{.refresh_interval = config_.discovery.refresh_interval,
                                  .debounce = config_.discovery.debounce,

@@ -15,7 +15,7 @@ using model::PartState;
 
 void Agent::start_health() {
   if (!config_.health.enabled) return parts_.set("health", PartState::off, "health.enabled is false");
-  const Result<Root> root = Root::open("/");
+  const Result<Root> root = Root::machine(config_.paths.host_root);
   if (root.has_error()) return parts_.set("health", PartState::failed, root.error().message);
   HealthPart::Sources sources{
       .certificate = [this]() -> std::optional<std::pair<WallTime, WallTime>> {

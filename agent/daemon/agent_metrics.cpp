@@ -18,7 +18,7 @@ using model::PartState;
 
 void Agent::start_metrics() {
   std::vector<model::Collector> collectors;
-  const Result<Root> root = Root::open("/");
+  const Result<Root> root = Root::machine(config_.paths.host_root);
   if (!config_.metrics.enabled)
     parts_.set("metrics", PartState::off, "metrics.enabled is false");
   else if (root.has_error())

@@ -89,7 +89,7 @@ std::vector<Disk> disks_of(int fd, const btrfs_ioctl_fs_info_args& filesystem) {
 }
 
 // By the filesystem's id without hyphens.
-std::map<std::string, std::vector<Disk>> ask_mounts(KeptFile& mounts) {
+std::map<std::string, std::vector<Disk>> ask_mounts(const Root& root, KeptFile& mounts) {
   std::map<std::string, std::vector<Disk>> out;
   const Result<std::string_view> text = mounts.read();
   if (text.has_error()) return out;
@@ -98,7 +98,8 @@ std::map<std::string, std::vector<Disk>> ask_mounts(KeptFile& mounts) {
     Words words(line);
     const std::string_view device = words.next(), mount = words.next(), type = words.next();
     if (type != "btrfs" || asked.contains(device)) return;
-    const UniqueFd fd(::open(std::string(mount).c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC));
+    const UniqueFd fd(
+        ::open(root.outside(std::string(mount)).c_str(), O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC));
     btrfs_ioctl_fs_info_args info{};
     if (!fd || ::ioctl(fd.get(), BTRFS_IOC_FS_INFO, &info) != 0) return;
     asked.insert(device);
@@ -173,7 +174,7 @@ Collector btrfs_collector(const Root& root) {
     bool asked = false;
     return each_folder(root, "/sys/fs/btrfs", [&](const std::string& uuid, Folder& folder) {
       if (uuid.find('-') == std::string::npos) return;  // "features"
-      if (!std::exchange(asked, true) && root.is_machine()) disks = ask_mounts(*mounts);
+      if (!std::exchange(asked, true) && root.is_machine()) disks = ask_mounts(root, *mounts);
       const std::string path = "/sys/fs/btrfs/" + uuid;
       batch.add(kBtrfsFamilies[0], 1, {folder.label("label"), uuid});
       if (Result<Folder> space = Folder::open(root, path + "/allocation"); space.has_value())

@@ -54,7 +54,7 @@ struct FilesystemState {
   Filter mounts, types;
 
   [[nodiscard]] bool ask(const std::string& path, struct statfs& out) const {
-    if (root.is_machine()) return ::statfs(path.c_str(), &out) == 0;
+    if (root.is_machine()) return ::statfs(root.outside(path).c_str(), &out) == 0;
     const Result<UniqueFd> fd = root.open_at(path, O_PATH);
     return fd.has_value() && ::fstatfs(fd->get(), &out) == 0;
   }

@@ -86,8 +86,9 @@ class HangingPaths {
 };
 
 void measure(const Mount& mount, model::Filesystem& filesystem, Reader& reader, std::vector<model::Sample>& samples) {
+  const std::string path = reader.root().outside(mount.mount_point);
   struct statvfs stat {};
-  if (::statvfs(mount.mount_point.c_str(), &stat) != 0) {
+  if (::statvfs(path.c_str(), &stat) != 0) {
     // Unmounted since, or below a folder that only its owner may enter.
     if (errno != ENOENT && errno != EACCES)
       reader.problem(fail_errno(errno, fmt::format("cannot size {}", printable(mount.mount_point))).text());
@@ -100,7 +101,7 @@ void measure(const Mount& mount, model::Filesystem& filesystem, Reader& reader, 
 
 Result<Report> read_filesystems(const Root& root) {
   Reader reader(root);
-  Result<std::string> text = root.read("/proc/self/mountinfo", kMaxMountTable);
+  Result<std::string> text = root.read(root.mountinfo(), kMaxMountTable);
   if (text.has_error() && text.error().code != Code::not_found) return text.error();
   if (text.has_error()) text = std::string{};
   MountTable table = parse_mountinfo(*text);

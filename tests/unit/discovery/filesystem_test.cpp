@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sys/statvfs.h>
 
 #include "discovery/sources/catalogue.hpp"
 #include "discovery/sources/mounts.hpp"
@@ -104,4 +105,19 @@ TEST_CASE("this machine's root filesystem has a size, and its free space is a sa
   CHECK(sample(reading, "node_filesystem_size_bytes", labels) == static_cast<double>(root.size_bytes.value_or(0)));
   CHECK(sample(reading, "node_filesystem_avail_bytes", labels) <=
         sample(reading, "node_filesystem_free_bytes", labels));
+}
+
+TEST_CASE("in a container the mounts are those of the first process, and are sized where the host's tree is mounted") {
+  TempTree tree;
+  tree.folder("srv/data").folder("only/here");
+  tree.file("proc/1/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 8:2 / /srv/data rw - ext4 /dev/sda2 rw\n");
+  tree.file("proc/self/mountinfo", "24 1 8:3 / /only/here rw - ext4 /dev/sda3 rw\n");
+  const Result<Root> host = Root::machine(tree.path());
+  REQUIRE(host.has_value());
+  const Reading reading = read_source(filesystem_source(), *host);
+  CHECK(mount_points(reading) == std::vector<std::string>{"/", "/srv/data"});
+  struct statvfs expected {};
+  REQUIRE(::statvfs((tree.path() + "/srv/data").c_str(), &expected) == 0);
+  const Filesystem& data = item(reading.facts.storage.filesystems, &Filesystem::mount_point, "/srv/data");
+  CHECK(data.size_bytes == std::uint64_t{expected.f_blocks} * expected.f_frsize);
 }
