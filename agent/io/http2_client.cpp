@@ -86,13 +86,19 @@ class Http2Client::Impl : public std::enable_shared_from_this<Http2Client::Impl>
       const auto port = parse_number<std::uint16_t>(url->port);
       if (!port) co_return fail(Code::invalid_argument, "\"" + url->port + "\" is no port");
       std::vector<std::string> addresses = options_.addresses;
+      if (options_.lookup) {
+        Result<std::vector<std::string>> found = co_await options_.lookup();
+        if (found.has_error()) co_return std::move(found).error().within("cannot reach " + options_.endpoint);
+        addresses = std::move(*found);
+      }
       if (addresses.empty()) addresses.push_back(url->host);
       socket = co_await connector_->tcp(std::move(addresses), *port, options_.connect_timeout);
     }
     if (socket.has_error()) co_return std::move(socket).error().within("cannot reach " + options_.endpoint);
     Stream stream(std::move(*socket));
     if (url->scheme == "https") {
-      Result<> shaken = co_await shake_hands(stream, url->host, deadline);
+      Result<> shaken =
+          co_await shake_hands(stream, options_.server_name.empty() ? url->host : options_.server_name, deadline);
       if (shaken.has_error()) co_return std::move(shaken).error().within("cannot trust " + options_.endpoint);
     }
     const bool v6 = url->host.find(':') != std::string::npos;
@@ -100,7 +106,7 @@ class Http2Client::Impl : public std::enable_shared_from_this<Http2Client::Impl>
                                   : v6                  ? "[" + url->host + "]:" + url->port
                                                         : url->host + ":" + url->port;
     session_ = std::make_shared<Http2Session>(context_, std::move(stream), url->scheme == "https" ? "https" : "http",
-                                              authority, options_.body_limit, options_.header_limit);
+                                              authority, options_);
     co_return session_->start();
   }
 

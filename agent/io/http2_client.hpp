@@ -21,9 +21,15 @@ struct Http2Options {
   std::string endpoint;                  // "https://host:port", "http://host:port" or "unix:/path"
   TlsContext tls;                        // for https
   std::vector<std::string> addresses{};  // literal ones of the endpoint's host; not needed when it is one itself
+  // Asked for them before each connection instead, when set.
+  std::function<boost::asio::awaitable<Result<std::vector<std::string>>>()> lookup{};
+  std::string server_name{};  // what the server's certificate must name, when it is not the endpoint's host
   std::chrono::milliseconds connect_timeout{5'000};  // handshake included
   std::size_t body_limit = 4U << 20U;                // of one answer that is not streamed
   std::size_t header_limit = 64U << 10U;             // of one answer, trailers included
+  // A connection with requests under way that brought nothing for `ping_after` (0: never) is asked for a sign of life
+  // by a PING, and given up when it brings nothing for `ping_timeout` either.
+  std::chrono::milliseconds ping_after{0}, ping_timeout{10'000};
 };
 
 using Http2Headers = std::vector<std::pair<std::string, std::string>>;  // names in lower case
@@ -33,7 +39,8 @@ struct Http2Request {
   Http2Headers headers;
   std::string body;
   std::chrono::milliseconds timeout{10'000};  // of the whole exchange; of a streamed one from byte to byte
-  // When set, the body goes here as it comes, and nowhere else; false ends the exchange, which is then no error.
+  // When set, the body of an answer with status 200 goes here as it comes, and nowhere else; false ends the exchange,
+  // which is then no error. What it has not taken yet, the server may not send beyond a window (flow control).
   std::function<bool(std::string_view)> on_bytes{};
 };
 
@@ -53,6 +60,7 @@ class Http2Client {
 
   // An answer of any status is a value; an error means that no whole answer came. May be called again while others
   // wait. Connects when there is no connection, and once more when the server refused the request unseen.
+  // Code::unimplemented: the server speaks HTTP/1.1 alone (by ALPN).
   [[nodiscard]] boost::asio::awaitable<Result<Http2Response>> send(Http2Request request);
   // Ends the connection; whoever waits gets Code::aborted. The next request connects anew.
   void close();

@@ -77,7 +77,7 @@ struct Http2Session::Callbacks {
                   std::size_t size, void* user) {
     Http2Exchange* exchange = find(user, stream);
     if (exchange == nullptr || exchange->done) return 0;
-    if (exchange->request.on_bytes) {
+    if (exchange->request.on_bytes && exchange->response.status == 200) {
       exchange->timer.expires_after(exchange->request.timeout);  // wakes the waiter, which waits again
       if (exchange->request.on_bytes(view(bytes, size))) return 0;
       exchange->ended_early = true;
@@ -141,14 +141,17 @@ struct Http2Session::Callbacks {
 };
 
 Http2Session::Http2Session(asio::io_context& context, Stream stream, std::string scheme, std::string authority,
-                           std::size_t body_limit, std::size_t header_limit)
+                           const Http2Options& options)
     : context_(context),
       stream_(std::move(stream)),
       scheme_(std::move(scheme)),
       authority_(std::move(authority)),
-      body_limit_(body_limit),
-      header_limit_(header_limit),
-      writer_(context, asio::steady_timer::time_point::max()) {}
+      body_limit_(options.body_limit),
+      header_limit_(options.header_limit),
+      ping_after_(options.ping_after),
+      ping_timeout_(options.ping_timeout),
+      writer_(context, asio::steady_timer::time_point::max()),
+      pinger_(context) {}
 
 Http2Session::~Http2Session() { nghttp2_session_del(session_); }
 
@@ -179,6 +182,9 @@ Result<> Http2Session::start() {
       context_, [self]() -> asio::awaitable<void> { co_await self->read(); }, asio::detached);
   asio::co_spawn(
       context_, [self]() -> asio::awaitable<void> { co_await self->write(); }, asio::detached);
+  if (ping_after_.count() == 0) return {};
+  asio::co_spawn(
+      context_, [self]() -> asio::awaitable<void> { co_await self->look_for_life(); }, asio::detached);
   return {};
 }
 
@@ -247,6 +253,7 @@ void Http2Session::end(const Error& reason) {
   exchanges_.clear();
   stream_.abort(reason);
   writer_.cancel();
+  pinger_.cancel();
 }
 
 Error Http2Session::over() const {
@@ -267,6 +274,7 @@ asio::awaitable<void> Http2Session::read() {
       end(over());
       break;
     }
+    heard_ = std::chrono::steady_clock::now();
     const ssize_t taken =
         nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(buffer.data()), *got);
     if (taken < 0) {
@@ -282,6 +290,27 @@ asio::awaitable<void> Http2Session::read() {
 // end() wakes both; whoever of the two is last lets go.
 void Http2Session::leave() {
   if (--workers_ == 0) stream_.close();
+}
+
+// Whatever comes is a sign of life; the PING only sees to it that something does.
+asio::awaitable<void> Http2Session::look_for_life() {
+  std::optional<SteadyTime> pinged;
+  while (!ended_) {
+    if (pinged && heard_ >= *pinged) pinged.reset();
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (pinged && now >= *pinged + ping_timeout_) {
+      end(fail(Code::unavailable, fmt::format("{} is silent and does not answer a ping", authority_)));
+      break;
+    }
+    const bool quiet = now >= heard_ + ping_after_;
+    if (!pinged && quiet && !exchanges_.empty()) {
+      nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
+      wake_writer();
+      pinged = now;
+    }
+    pinger_.expires_at(pinged ? *pinged + ping_timeout_ : quiet ? now + ping_after_ : heard_ + ping_after_);
+    co_await pinger_.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 asio::awaitable<void> Http2Session::write() {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "agent/base/clock.hpp"
 #include "agent/io/http2_client.hpp"
 #include "agent/io/stream.hpp"
 
@@ -31,7 +32,7 @@ struct Http2Exchange {
 class Http2Session : public std::enable_shared_from_this<Http2Session> {
  public:
   Http2Session(boost::asio::io_context& context, Stream stream, std::string scheme, std::string authority,
-               std::size_t body_limit, std::size_t header_limit);
+               const Http2Options& options);
   ~Http2Session();
   Http2Session(const Http2Session&) = delete;
   Http2Session& operator=(const Http2Session&) = delete;
@@ -48,6 +49,7 @@ class Http2Session : public std::enable_shared_from_this<Http2Session> {
   friend struct Callbacks;
   [[nodiscard]] boost::asio::awaitable<void> read();
   [[nodiscard]] boost::asio::awaitable<void> write();
+  [[nodiscard]] boost::asio::awaitable<void> look_for_life();
   [[nodiscard]] Result<std::int32_t> submit(const std::shared_ptr<Http2Exchange>& exchange);
   void cancel(std::int32_t stream);
   void wake_writer();
@@ -59,8 +61,10 @@ class Http2Session : public std::enable_shared_from_this<Http2Session> {
   Stream stream_;
   std::string scheme_, authority_;
   std::size_t body_limit_, header_limit_;
+  std::chrono::milliseconds ping_after_, ping_timeout_;
   nghttp2_session* session_ = nullptr;
-  boost::asio::steady_timer writer_;
+  boost::asio::steady_timer writer_, pinger_;
+  SteadyTime heard_ = std::chrono::steady_clock::now();
   std::map<std::int32_t, std::shared_ptr<Http2Exchange>> exchanges_;
   bool ended_ = false, draining_ = false, pending_ = false;
   unsigned workers_ = 2;  // coroutines that use the stream

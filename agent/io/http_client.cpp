@@ -1,6 +1,8 @@
 #include "agent/io/http_client.hpp"
 
 #include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -46,6 +48,18 @@ std::string request_bytes(const HttpRequest& request, const Url& url) {
   return out + "\r\n" + request.body;
 }
 
+// By the kernel: probes when nothing is under way, a bound on what is not acknowledged when something is.
+void end_when_silent(int socket, std::chrono::seconds longest) {
+  const int seconds = static_cast<int>(longest.count()), probes = 3, on = 1;
+  const int idle = std::max(1, seconds / 2), between = std::max(1, (seconds - idle) / probes);
+  const auto milliseconds = static_cast<unsigned>(seconds) * 1000;
+  ::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &between, sizeof(between));
+  ::setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+  ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof(milliseconds));
+}
+
 HttpResponse response_of(http::response<http::string_body>&& message) {
   HttpResponse out;
   out.status = message.result_int();
@@ -81,7 +95,8 @@ class HttpClient::Impl {
     stream_.emplace(std::move(*socket));
     if (url_.scheme != "https") co_return Result<>{};
     const auto before = std::chrono::steady_clock::now();
-    Result<> shaken = co_await stream_->connect_tls(options_.tls, url_.host);
+    Result<> shaken =
+        co_await stream_->connect_tls(options_.tls, options_.server_name.empty() ? url_.host : options_.server_name);
     handshake_ = std::chrono::steady_clock::now() - before;
     if (shaken.has_error()) {
       close();
@@ -184,6 +199,7 @@ class HttpClient::Impl {
       if (opened.has_value()) {
         boost::system::error_code ignored;
         opened->set_option(tcp::no_delay(true), ignored);
+        if (options_.silence.count() > 0) end_when_silent(opened->native_handle(), options_.silence);
         co_return opened;
       }
       last = opened.error();

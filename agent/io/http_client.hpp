@@ -23,6 +23,10 @@ struct ClientOptions {
   std::string local_address;                  // bind to it, for tests and load
   std::vector<std::string> addresses{};       // literal ones of the endpoint's host; empty: it is looked up
   bool cut_body = false;                      // an answer longer than body_limit is cut there instead of refused
+  std::string server_name{};  // what the server's certificate must name, when it is not the endpoint's host
+  // A TCP connection is given up when the other machine is silent for this long (0: the system's hours): HTTP/1.1 has
+  // no ping.
+  std::chrono::seconds silence{0};
 };
 
 class HttpClient {

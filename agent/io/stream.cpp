@@ -100,14 +100,14 @@ asio::awaitable<Result<>> Stream::connect_tls(TlsContext tls, const std::string&
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
   }
   if (protocol.empty()) co_return co_await handshake();
-  const std::string offered = static_cast<char>(protocol.size()) + protocol;
+  const std::string offered = static_cast<char>(protocol.size()) + protocol + "\x08http/1.1";
   SSL_set_alpn_protos(ssl, bytes(offered), static_cast<unsigned>(offered.size()));
   if (Result<> shaken = co_await handshake(); shaken.has_error()) co_return shaken;
   const unsigned char* chosen = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl, &chosen, &size);
   if (std::string_view(reinterpret_cast<const char*>(chosen), size) != protocol)
-    co_return fail(Code::failed_precondition, "the server does not speak " + protocol);
+    co_return fail(Code::unimplemented, "the server does not speak " + protocol);
   co_return Result<>();
 }
 

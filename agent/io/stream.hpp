@@ -27,7 +27,8 @@ class Stream {
 
   // Runs the handshake. `host` is checked against the server's certificate and sent as SNI unless it is an address.
   [[nodiscard]] boost::asio::awaitable<Result<>> accept_tls(TlsContext tls);
-  // `protocol`: one that both must agree on by ALPN, as "h2"; empty: none is asked for.
+  // `protocol`: one that both must agree on by ALPN, as "h2"; empty: none is asked for. HTTP/1.1 is offered beside it,
+  // so that a server without it ends the handshake well; that is Code::unimplemented.
   [[nodiscard]] boost::asio::awaitable<Result<>> connect_tls(TlsContext tls, const std::string& host,
                                                              std::string protocol = {});
   // At least one byte, or 0 at an orderly end (close_notify under TLS). A truncated TLS stream is data_loss.

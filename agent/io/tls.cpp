@@ -1,5 +1,6 @@
 #include "agent/io/tls.hpp"
 
+#include <openssl/pem.h>
 #include <signal.h>
 
 #include <utility>
@@ -122,6 +123,30 @@ Result<> trust(SSL_CTX* context, const std::vector<std::string>& cas, bool annou
   return {};
 }
 
+Bio reading(const std::string& text) { return Bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+
+Result<> prove_by_pem(SSL_CTX* context, const std::string& chain, const std::string& key) {
+  const Result<std::vector<std::string>> certificates = certificates_from_pem(chain);
+  if (certificates.has_error()) return certificates.error();
+  if (certificates->empty()) return fail(Code::invalid_argument, "there is no client certificate in what was given");
+  // No password is ever asked for: OpenSSL would ask the terminal.
+  const auto no_password = [](char*, int, int, void*) { return -1; };
+  const Key owned_key(PEM_read_bio_PrivateKey(reading(key).get(), nullptr, no_password, nullptr));
+  if (!owned_key) return failed("the client's key is not readable", Code::invalid_argument);
+  for (std::size_t i = 0; i < certificates->size(); ++i) {
+    Certificate certificate = certificate_from_der((*certificates)[i]);
+    if (!certificate) return fail(Code::invalid_argument, "the client's certificate is not readable");
+    if (i == 0 && SSL_CTX_use_certificate(context, certificate.get()) != 1)
+      return failed("cannot use the client's certificate", Code::invalid_argument);
+    if (i > 0 && SSL_CTX_add_extra_chain_cert(context, certificate.get()) != 1)
+      return failed("cannot use the chain", Code::invalid_argument);
+    if (i > 0) (void)certificate.release();
+  }
+  if (SSL_CTX_use_PrivateKey(context, owned_key.get()) != 1 || SSL_CTX_check_private_key(context) != 1)
+    return failed("the key does not belong to the client's certificate", Code::invalid_argument);
+  return {};
+}
+
 int verify_mode(ClientAuth auth) {
   switch (auth) {
     case ClientAuth::none: return SSL_VERIFY_NONE;
@@ -178,6 +203,28 @@ Result<TlsContext> TlsContext::client_of_cas(const std::string& ca_file) {
   if (ca_file.empty() && SSL_CTX_set_default_verify_paths(context) != 1) return failed("cannot use the system's CAs");
   if (!ca_file.empty() && SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1)
     return failed("cannot use the CAs of " + ca_file, Code::failed_precondition);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+  TlsContext out;
+  out.context_ = share(std::move(*made));
+  return out;
+}
+
+Result<TlsContext> TlsContext::client_from_pem(const std::string& cas, const std::string& chain,
+                                               const std::string& key) {
+  Result<Context> made = make_context(TLS_client_method(), true);
+  if (made.has_error()) return made.error();
+  SSL_CTX* context = made->get();
+  if (cas.empty()) {
+    if (SSL_CTX_set_default_verify_paths(context) != 1) return failed("cannot use the system's CAs");
+  } else {
+    const Result<std::vector<std::string>> given = certificates_from_pem(cas);
+    if (given.has_error()) return given.error();
+    if (given->empty()) return fail(Code::invalid_argument, "there is no CA certificate in what was given");
+    if (const Result<> trusted = trust(context, *given, false); trusted.has_error()) return trusted.error();
+  }
+  if (!chain.empty()) {
+    if (const Result<> proven = prove_by_pem(context, chain, key); proven.has_error()) return proven.error();
+  }
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   TlsContext out;
   out.context_ = share(std::move(*made));

@@ -43,6 +43,10 @@ class TlsContext {
   // For servers of any kind: the system's CAs, or those of a PEM file; TLS 1.2 and 1.3, validity by this machine's
   // clock.
   [[nodiscard]] static Result<TlsContext> client_of_cas(const std::string& ca_file);
+  // For an API server: PEM texts. CAs (empty: the system's), and what this side proves, a chain with a key of any kind
+  // (empty: nothing). TLS 1.2 and 1.3, validity by this machine's clock.
+  [[nodiscard]] static Result<TlsContext> client_from_pem(const std::string& cas, const std::string& chain,
+                                                          const std::string& key);
   // For files that a web config names: PEM chain and key of any kind, client CAs, "TLS12" or "TLS13" as the least.
   [[nodiscard]] static Result<TlsContext> server_from_pem(const std::string& chain_file, const std::string& key_file,
                                                           const std::string& client_ca_file, ClientAuth auth,

@@ -7,7 +7,7 @@
 
 #include "agent/telemetry/metric_name.hpp"
 #include "agent/telemetry/metric_set.hpp"
-#include "agent/telemetry/wire.hpp"
+#include "agent/base/wire.hpp"
 
 namespace omnitide::telemetry {
 

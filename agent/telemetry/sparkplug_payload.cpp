@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "agent/base/text.hpp"
-#include "agent/telemetry/wire.hpp"
+#include "agent/base/wire.hpp"
 
 namespace omnitide::telemetry {
 

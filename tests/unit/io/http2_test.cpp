@@ -143,6 +143,64 @@ TEST_CASE("an answer is bounded, unless it is taken as it comes") {
   CHECK(server.connections() == 1);
 }
 
+TEST_CASE("what is no 200 is an answer with a body, also where a body was to be taken as it comes") {
+  test::Loop loop;
+  Http2Server server([](const Http2Asked&) { return Http2Answer{.status = 410, .body = "gone"}; });
+  Http2Client client(loop.context, to(server));
+  Http2Request request = get("/");
+  request.on_bytes = [](std::string_view) -> bool { throw std::logic_error("not for this"); };
+  const Result<Http2Response> answer = loop.run(client.send(request));
+  REQUIRE(answer);
+  CHECK(answer->status == 410);
+  CHECK(answer->body == "gone");
+}
+
+TEST_CASE("a connection that is dead without a word is found by a ping, and one that lives is kept") {
+  test::Loop loop;
+  // A server that was there once: its SETTINGS, and nothing more.
+  Http2Server dead(echo, {}, nullptr, std::string("\0\0\0\4\0\0\0\0\0", 9));
+  Http2Options options = to(dead);
+  options.ping_after = 50ms;
+  options.ping_timeout = 100ms;
+  Http2Client client(loop.context, options);
+  const Result<Http2Response> none = loop.run(client.send(get("/", 60s)));
+  REQUIRE(none.has_error());
+  CHECK(none.error().code == Code::unavailable);
+  CHECK(none.error().message.find("does not answer a ping") != std::string::npos);
+  CHECK_FALSE(client.connected());
+
+  Http2Server alive([](const Http2Asked& asked) {
+    Http2Answer answer = echo(asked);
+    answer.after = 1s;
+    return answer;
+  });
+  options.endpoint = to(alive).endpoint;
+  options.ping_timeout = 500ms;
+  Http2Client patient(loop.context, options);
+  CHECK(body_of(loop.run(patient.send(get("/late", 60s)))) == "/late ");
+  CHECK(alive.connections() == 1);
+}
+
+TEST_CASE("addresses are looked up for each connection") {
+  test::Loop loop;
+  Http2Server server([](const Http2Asked& asked) {
+    Http2Answer answer = echo(asked);
+    answer.last = true;
+    return answer;
+  });
+  int asked = 0;
+  Http2Options options{.endpoint = "http://api.invalid" + server.address().substr(9), .tls = {}};
+  options.lookup = [&asked]() -> asio::awaitable<Result<std::vector<std::string>>> {
+    if (++asked == 3) co_return fail(Code::unavailable, "no such name");
+    co_return std::vector<std::string>{"127.0.0.1"};
+  };
+  Http2Client client(loop.context, options);
+  CHECK(body_of(loop.run(client.send(get("/a")))) == "/a ");
+  CHECK(body_of(loop.run(client.send(get("/b")))) == "/b ");
+  CHECK(body_of(loop.run(client.send(get("/c")))).find("no such name") != std::string::npos);
+  CHECK(asked == 3);
+}
+
 TEST_CASE("a server that lets go is connected to anew, and one that refuses is asked once more") {
   test::Loop loop;
   std::size_t asked_for = 0;
@@ -225,11 +283,21 @@ TEST_CASE("over TLS both agree on h2, with a certificate that is trusted") {
   Http2Client doubtful(loop.context, good);
   CHECK(loop.run(doubtful.send(get("/"))).error().text().find("cannot trust") == 0);
 
+  good.tls = *TlsContext::client_from_pem(to_pem(ca), {}, {});
+  good.endpoint = "https://elsewhere.invalid" + server.address().substr(9);
+  good.server_name = "localhost";
+  Http2Client elsewhere(loop.context, good);
+  CHECK(body_of(loop.run(elsewhere.send(get("/name")))) == "/name ");
+  good.server_name.clear();
+  good.endpoint = "https://localhost" + server.address().substr(9);
+
   HttpServer plain(loop.context, {}, {});  // TLS, and no h2
   good.tls = *TlsContext::client_of_cas(tree.path() + "/ca.pem");
   good.endpoint = fmt::format("https://localhost:{}", *plain.listen_tcp("127.0.0.1:0", *TlsContext::server(options)));
   Http2Client old(loop.context, good);
-  CHECK(loop.run(old.send(get("/"))).error().text().find("does not speak h2") != std::string::npos);
+  const Result<Http2Response> refused = loop.run(old.send(get("/")));
+  CHECK(refused.error().code == Code::unimplemented);
+  CHECK(refused.error().text().find("does not speak h2") != std::string::npos);
 }
 
 TEST_CASE("a gRPC call gives the message, or the status with the server's words") {

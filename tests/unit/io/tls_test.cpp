@@ -72,12 +72,13 @@ class Served {
     asio::post(context_, [this] { server_.stop(); });
     thread_.join();
   }
-  [[nodiscard]] Result<HttpResponse> ask(const ClientTlsOptions& tls) const {
+  [[nodiscard]] Result<HttpResponse> ask(const ClientTlsOptions& tls) const { return ask(*TlsContext::client(tls)); }
+  [[nodiscard]] Result<HttpResponse> ask(TlsContext tls) const {
     HttpRequest request;
     request.path = "/whoami";
     ClientOptions options;
     options.endpoint = "https://127.0.0.1:" + std::to_string(port_);
-    options.tls = *TlsContext::client(tls);
+    options.tls = std::move(tls);
     options.timeout = 5s;
     return send_blocking(std::move(options), std::move(request));
   }
@@ -111,6 +112,26 @@ TEST_CASE("a server of the trusted CA is believed, one of another CA is not") {
   const auto refused = served.ask(trusting(other));
   REQUIRE(refused.has_error());
   CHECK(refused.error().code == Code::unauthenticated);
+}
+
+TEST_CASE("PEM texts give CAs, a chain and its key; what does not fit together is refused") {
+  const Authority ours, other;
+  const Served served(ours);
+  const PrivateKey key = *PrivateKey::generate();
+  const std::string chain = to_pem(ours.issue(key, "node-7", false, wall_now() - 1h, wall_now() + 1h));
+  const std::string cas = to_pem(other.certificate) + to_pem(ours.certificate);
+  CHECK(served.ask(*TlsContext::client_from_pem(cas, {}, {}))->body == "nobody");
+  CHECK(served.ask(*TlsContext::client_from_pem(cas, chain + cas, key.to_pem()))->body == "node-7");
+  // Both in one file, as a kubelet keeps them.
+  const std::string both = key.to_pem() + chain;
+  CHECK(served.ask(*TlsContext::client_from_pem(cas, both, both))->body == "node-7");
+  CHECK(served.ask(*TlsContext::client_from_pem(to_pem(other.certificate), {}, {})).error().code ==
+        Code::unauthenticated);
+  CHECK(served.ask(*TlsContext::client_from_pem({}, {}, {})).error().code == Code::unauthenticated);
+  CHECK(TlsContext::client_from_pem(cas, chain, PrivateKey::generate()->to_pem()).has_error());
+  CHECK(TlsContext::client_from_pem(cas, chain, "no key").has_error());
+  CHECK(TlsContext::client_from_pem("no CA", {}, {}).has_error());
+  CHECK(TlsContext::client_from_pem(cas, "no chain", key.to_pem()).has_error());
 }
 
 TEST_CASE("a pin is kept at any clock, and a wrong pin ends the handshake before a byte is sent") {

@@ -1,5 +1,5 @@
+#include "agent/base/wire.hpp"
 #include "agent/telemetry/sparkplug_payload.hpp"
-#include "agent/telemetry/wire.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/sparkplug_edge.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "agent/telemetry/wire.hpp"
+#include "agent/base/wire.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/sparkplug_edge.hpp"
 

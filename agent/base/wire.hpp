@@ -1,5 +1,5 @@
-// The encoding of Protocol Buffers as far as Sparkplug needs it: a writer into a string and a bounded reader of what
-// strangers sent. https://protobuf.dev/programming-guides/encoding/
+// The encoding of Protocol Buffers as far as Sparkplug and Kubernetes need it: a writer into a string and a bounded
+// reader of what strangers sent. https://protobuf.dev/programming-guides/encoding/
 #pragma once
 
 #include <bit>
@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace omnitide::telemetry {
+namespace omnitide {
 
 inline void put_varint(std::string& out, std::uint64_t value) {
   for (; value >= 0x80; value >>= 7U)
@@ -68,4 +68,4 @@ class WireReader {
   bool good_ = true;
 };
 
-}  // namespace omnitide::telemetry
+}  // namespace omnitide

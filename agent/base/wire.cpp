@@ -1,6 +1,6 @@
-#include "agent/telemetry/wire.hpp"
+#include "agent/base/wire.hpp"
 
-namespace omnitide::telemetry {
+namespace omnitide {
 
 std::optional<std::uint64_t> WireReader::varint() {
   std::uint64_t value = 0;
@@ -68,4 +68,4 @@ std::optional<WireReader::Field> WireReader::next() {
   return out;
 }
 
-}  // namespace omnitide::telemetry
+}  // namespace omnitide
