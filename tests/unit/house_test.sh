@@ -73,7 +73,7 @@ promise "a room includes only the rooms of its USES line" "$(foreign_includes)"
 promise "third-party types stay out of headers" "$(in_sources | grep '\.hpp$' | found "#include $third_party")"
 promise "OpenSSL shows only in headers of agent/io, Asio also in those of its direct users, messages in the registry's" "$(
   in_sources | grep '\.hpp$' | found '#include (<openssl/|<boost/(asio|beast)|"omnitide/.*\.pb\.h")' |
-    grep -vE '^agent/io/|^agent/(registration|registry|daemon|cli|metrics|telemetry)/.*<boost/asio|^agent/registry/.*\.pb\.h' || true
+    grep -vE '^agent/io/|^agent/(kubernetes|registration|registry|daemon|cli|metrics|telemetry)/.*<boost/asio|^agent/registry/.*\.pb\.h' || true
 )"
 promise "nothing but main and tests includes agent/daemon" \
   "$(in_sources | grep -vE '^agent/daemon/|^agent/main\.cpp$' | found '#include "agent/daemon/')"

@@ -1,0 +1,74 @@
+// A client of one Kubernetes API server: requests with their errors as the server words them, and server-side apply.
+// Watching is watcher.hpp.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/base/error.hpp"
+#include "agent/io/worker_pool.hpp"
+#include "agent/kubernetes/access.hpp"
+#include "agent/kubernetes/resource.hpp"
+
+namespace omnitide::kubernetes {
+
+struct Request {
+  std::string method = "GET", path;  // path with its query
+  std::string accept = "application/json";
+  std::string content_type, body;
+  std::chrono::milliseconds timeout{30'000};         // of one attempt; of a stream from byte to byte
+  std::function<bool(std::string_view)> on_bytes{};  // as io::Http2Request has it
+};
+
+// What went wrong, as far as it decides what to do next.
+struct Fault {
+  unsigned status = 0;   // HTTP's; 0: no answer came
+  std::string reason{};  // Kubernetes' word: "Expired", "Invalid"
+  Error error{};
+  std::optional<std::chrono::seconds> retry_after{};
+};
+
+struct Body {
+  std::string content_type, text;
+};
+
+class Client {
+ public:
+  // `workers` looks names up, and outlives this, as the context does.
+  Client(boost::asio::io_context& context, io::WorkerPool& workers, Access access);
+  ~Client();  // as close()
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // One attempt, and a second one with the token as it is now when the first was refused with 401. A status beyond 2xx
+  // is a Fault.
+  [[nodiscard]] boost::asio::awaitable<boost::system::result<Body, Fault>> ask(Request request);
+  // As ask(), and again when the server says after how long (429, 503), at most three times and within a minute.
+  [[nodiscard]] boost::asio::awaitable<Result<Body>> send(Request request);
+
+  // Makes the object, or changes of it what `json` says and nothing else (server-side apply). The fields belong to
+  // `manager` then; `force`: also those that another one owns. `subresource`: as "status", empty for the object itself.
+  [[nodiscard]] boost::asio::awaitable<Result<Body>> apply(Resource resource, Name name, std::string json,
+                                                           std::string manager, bool force = true,
+                                                           std::string subresource = {});
+  [[nodiscard]] boost::asio::awaitable<Result<Body>> get(Resource resource, Name name);
+  [[nodiscard]] boost::asio::awaitable<Result<Body>> remove(Resource resource, Name name);
+
+  void close();  // ends all connections; whoever waits gets Code::aborted
+  [[nodiscard]] bool http1() const;
+  [[nodiscard]] std::uint64_t connections() const;  // made so far
+  [[nodiscard]] const std::string& default_namespace() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace omnitide::kubernetes
