@@ -20,7 +20,8 @@ const std::vector<std::string>& collector_names() {
 const std::vector<Key>& ebpf_keys() {
   static const std::vector<Key> keys{
       Key{"metrics.ebpf.enabled", "boolean",
-          "Metrics that eBPF programs count in the kernel; needs CAP_BPF and CAP_PERFMON, for DNS CAP_NET_ADMIN too.",
+          "Metrics that eBPF programs count in the kernel; needs CAP_BPF and CAP_PERFMON, for DNS without fentry "
+          "CAP_NET_ADMIN too.",
           "", "", false, false,
           [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.metrics.ebpf.enabled, p); },
           [](const Config& c) { return Value::scalar(c.metrics.ebpf.enabled ? "true" : "false"); }},

@@ -93,17 +93,20 @@ std::vector<model::Collector> EbpfMetricsPart::collectors() const {
 std::pair<PartState, std::string> ebpf_state(const std::vector<collectors::EbpfCollector>& collectors) {
   std::size_t on = 0;
   std::map<std::string, std::vector<std::string>> off;  // by reason
+  std::string others;                                   // that work in another way than their best
   for (const collectors::EbpfCollector& each : collectors) {
+    const std::string_view name = each.collector.name.substr(kPrefix.size());
     if (each.off.empty())
       ++on;
     else
-      off[each.off].emplace_back(each.collector.name.substr(kPrefix.size()));
+      off[each.off].emplace_back(name);
+    if (each.off.empty() && !each.how.empty()) others += fmt::format("; {} {}", name, each.how);
   }
   if (on == 0 && off.size() == 1) return {PartState::off, off.begin()->first};
   std::string text = fmt::format("{} collectors", on);
   for (const auto& [reason, names] : off)
     text += fmt::format("; {} off: {}", join(names, ", "), reason);
-  return {on > 0 ? PartState::on : PartState::off, text};
+  return {on > 0 ? PartState::on : PartState::off, text + others};
 }
 
 }  // namespace omnitide::daemon

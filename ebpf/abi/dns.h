@@ -10,13 +10,13 @@ enum dns_limits {
   DNS_CODES = 16,   /* the four bits of RFC 1035 4.1.1 */
   DNS_PENDING = 4096,
 };
-enum dns_program { DNS_SEND, DNS_RECEIVE, DNS_PROGRAMS };
+enum dns_program { DNS_SEND, DNS_RECEIVE, DNS_SEND4, DNS_SEND6, DNS_READ4, DNS_READ6, DNS_PROGRAMS };
 
 /* pending: hash: queries without an answer. User space takes those out that are too old. */
 struct dns_key {
-  __u64 socket; /* cookie */
+  __u64 socket; /* its address in the kernel; its cookie where the hooks of the root cgroup see the packets */
   __u16 id;     /* network order, as the next */
-  __u16 port;   /* of the socket */
+  __u16 port;   /* of the socket; 0 with its address */
   __u32 reserved;
 };
 struct dns_query {

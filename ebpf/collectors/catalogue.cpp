@@ -33,7 +33,8 @@ constexpr std::array kKnown{
     Known{"ebpf.tcp", "tp_btf/inet_sock_set_state, tcp_*", tcp_families, open_tcp},
     Known{"ebpf.listen", "/proc/PID/net/netstat", listen_families, open_listen},
     Known{"ebpf.drops", "tp_btf/kfree_skb", drops_families, open_drops},
-    Known{"ebpf.dns", "cgroup_skb of the root cgroup", dns_families, open_dns},
+    Known{"ebpf.dns", "fentry/ip_send_skb, fexit/udp_recvmsg, and of IPv6; or cgroup_skb of the root cgroup",
+          dns_families, open_dns},
     Known{"ebpf.process", "tp_btf/sched_process_*, perf event major-faults", process_families, open_process},
     Known{"ebpf.throttle", "cpu.stat of cgroups", throttle_families, open_throttle},
     Known{"ebpf.irq", "tp_btf/softirq_*, irq_handler_*", irq_families, open_irq},
@@ -63,9 +64,10 @@ Result<Collect> open_one(const Known& known, const Setup& setup) {
   }
 }
 
-void open_each(std::vector<EbpfCollector>& all, const Setup& setup) {
+void open_each(std::vector<EbpfCollector>& all, Setup setup) {
   for (std::size_t i = 0; i < kKnown.size(); ++i) {
     if (!all[i].off.empty()) continue;
+    setup.how = &all[i].how;
     Result<Collect> opened = open_one(kKnown[i], setup);
     if (opened)
       all[i].collector.collect = std::move(*opened);
@@ -90,7 +92,8 @@ Result<> open_with(std::vector<EbpfCollector>& all, const Options& options) {
                   .board = std::make_shared<Board>(),
                   .cpus = static_cast<std::uint32_t>(std::max(cpus, 1)),
                   .cgroup_root = root.get(),
-                  .cgroup_mount = mount});
+                  .cgroup_mount = mount,
+                  .functions = options.functions});
   return {};
 }
 
@@ -115,7 +118,8 @@ std::vector<EbpfCollector> open_all(const Options& options) {
   for (model::Collector& known : known_collectors()) {
     const bool excluded =
         std::ranges::find(options.exclude, known.name.substr(kPrefix.size())) != options.exclude.end();
-    out.push_back({.collector = std::move(known), .off = excluded ? "excluded by metrics.ebpf.exclude" : missing});
+    out.push_back(
+        {.collector = std::move(known), .off = excluded ? "excluded by metrics.ebpf.exclude" : missing, .how = {}});
   }
   if (missing.empty()) {
     if (const Result<> done = open_with(out, options); done.has_error()) {

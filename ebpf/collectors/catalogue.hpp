@@ -15,6 +15,7 @@ struct Options {
   std::uint32_t cgroups = 50;        // that have values of their own
   std::vector<std::string> exclude;  // names without "ebpf.": "dns"
   std::string cgroup_root;           // mount point of cgroup v2; empty: found
+  bool functions = true;             // false: as on a kernel to whose functions nothing can be attached
 };
 
 // "runq", "block", ... : what `exclude` may name.

@@ -1,18 +1,23 @@
-// DNS queries over UDP by cgroup.
+// DNS queries over UDP by cgroup: by the functions that send and read datagrams, or, where the kernel lets no program
+// be attached to functions, by the packets of every socket (docs/adr/0019-dns-by-socket.md).
 #include "ebpf/abi/dns.h"
 
 #include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <linux/capability.h>
 
 #include <array>
 #include <ctime>
 #include <map>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ebpf/collectors/openers.hpp"
 #include "ebpf/collectors/samples.hpp"
 #include "ebpf/collectors/slot_values.hpp"
+#include "ebpf/loader/capabilities.hpp"
 #include "ebpf/programs/dns.bpf.hpp"
 
 namespace omnitide::collectors {
@@ -24,6 +29,9 @@ using model::MetricType;
 
 constexpr std::uint32_t kMostShards = 8;
 constexpr std::uint64_t kTimeout = 5'000'000'000;  // ns; the default of resolv.conf(5)
+// Of the one way, and of the other; all of them in the order of their counters.
+constexpr std::array<std::string_view, 2> kByPackets{"dns_send", "dns_receive"};
+constexpr std::array<std::string_view, 4> kByFunctions{"dns_send4", "dns_send6", "dns_read4", "dns_read6"};
 
 constexpr auto kCode = with_cgroup(std::array<std::string_view, 1>{"code"});
 constexpr MetricDescriptor kQueries{"omnitide_dns_queries_total", "", "DNS queries that were sent by UDP, by cgroup.",
@@ -35,8 +43,8 @@ constexpr MetricDescriptor kTimeouts{"omnitide_dns_timeouts_total", "",
                                      "DNS queries that were asked again, or had no answer in five seconds, by cgroup.",
                                      MetricType::counter, kCgroupLabels};
 constexpr MetricDescriptor kDnsLatency{"omnitide_dns_latency_seconds", "seconds",
-                                       "From a DNS query by UDP to its answer, by cgroup.", MetricType::histogram,
-                                       kCgroupLabels};
+                                       "From a DNS query by UDP until its answer is read, by cgroup.",
+                                       MetricType::histogram, kCgroupLabels};
 constexpr std::array kDnsFamilies{&kQueries, &kResponses, &kTimeouts, &kDnsLatency};
 
 // RFC 1035 and IANA's registry of DNS RCODEs.
@@ -96,30 +104,59 @@ void add(model::SampleBatch& batch, const CgroupLabels& cgroup, const dns_cgroup
   if (!latency.empty()) batch.add(kDnsLatency, latency.distribution(), labels.with());
 }
 
+Result<Object> load_without(const Setup& setup, std::span<const std::string_view> left_out) {
+  Result<Object> object = Object::open("dns", ebpf::dns_object());
+  if (object.has_error()) return object;
+  for (const std::string_view program : left_out)
+    if (Result<> done = object->leave_out(program); done.has_error()) return done.error();
+  if (Result<> done = use_slots(*object, setup, setup.shards(kMostShards)); done.has_error()) return done.error();
+  if (Result<> done = object->load(); done.has_error()) return done.error();
+  return object;
+}
+
+// Some kernels take such programs and cannot attach them (arm64 before Linux 6.0).
+Result<Object> attach_to_functions(const Setup& setup) {
+  if (!setup.functions) return fail(Code::failed_precondition, "not to be used");
+  Result<Object> object = load_without(setup, kByPackets);
+  if (object.has_error()) return object;
+  if (Result<> done = object->attach(); done.has_error()) return done.error();
+  return object;
+}
+
+Result<Object> attach_to_packets(const Setup& setup) {
+  if (setup.cgroup_root < 0) return fail(Code::failed_precondition, "cgroup v2 is not mounted");
+  const std::string missing = ebpf::missing_capabilities(ebpf::effective_capabilities(), std::array{CAP_NET_ADMIN});
+  if (!missing.empty()) return fail(Code::permission_denied, fmt::format("{}; missing: {}", *setup.how, missing));
+  Result<Object> object = load_without(setup, kByFunctions);
+  if (object.has_error()) return object;
+  for (const std::string_view program : kByPackets) {
+    if (Result<> done = object->attach_to_cgroup(program, setup.cgroup_root); done.has_error()) return done.error();
+  }
+  return object;
+}
+
 }  // namespace
 
 Families dns_families() { return kDnsFamilies; }
 
 Result<Collect> open_dns(const Setup& setup) {
-  if (setup.cgroup_root < 0) return fail(Code::failed_precondition, "cgroup v2 is not mounted");
-  Result<Object> object = Object::open("dns", ebpf::dns_object());
+  Result<Object> object = attach_to_functions(setup);
+  if (object.has_error()) {
+    *setup.how = fmt::format("by cgroup_skb, at every packet (fentry: {})", object.error().message);
+    object = attach_to_packets(setup);
+  }
   if (object.has_error()) return object.error();
-  if (Result<> done = use_slots(*object, setup, setup.shards(kMostShards)); done.has_error()) return done.error();
-  if (Result<> done = object->load(); done.has_error()) return done.error();
   const Result<MappedArray> rows = object->array("values");
   if (rows.has_error()) return rows.error();
   const Result<int> pending = object->map("pending");
   if (pending.has_error()) return pending.error();
-  if (Result<> done = put_on_board(*object, setup, "ebpf.dns", {"dns_send", "dns_receive"}, true, true);
-      done.has_error())
+  std::vector<std::string_view> programs(kByPackets.begin(), kByPackets.end());
+  programs.insert(programs.end(), kByFunctions.begin(), kByFunctions.end());
+  if (Result<> done = put_on_board(*object, setup, "ebpf.dns", programs, true, true); done.has_error())
     return done.error();
   auto values = SlotValues<dns_cgroup>::open(setup.slots, *rows, events_of);
   auto state =
       std::make_shared<DnsState>(DnsState{std::move(*object), *pending, setup.slots, std::move(values), *rows});
-  for (const char* program : {"dns_send", "dns_receive"}) {
-    Result<> done = state->object.attach_to_cgroup(program, setup.cgroup_root);
-    if (done.has_error()) return done.error();
-  }
   return Collect([state](model::SampleBatch& batch) -> Result<> {
     expire(*state);
     state->values->read([&batch](const CgroupLabels& cgroup, const dns_cgroup& row) { add(batch, cgroup, row); });

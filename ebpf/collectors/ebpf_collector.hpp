@@ -19,6 +19,7 @@ namespace omnitide::collectors {
 struct EbpfCollector {
   model::Collector collector;  // `collect` is empty when it is off; the rest is set
   std::string off;             // empty: it works
+  std::string how;             // empty: as it does best; else what stands in for that, and why
 };
 
 // Each object's own figures: how often its programs ran, and what they could not count as they should.
@@ -53,6 +54,8 @@ struct Setup {
   std::uint32_t cpus = 1;                                        // that may ever be there
   int cgroup_root = -1;                                          // descriptor of the root of cgroup v2
   std::string cgroup_mount;                                      // its path
+  bool functions = true;                                         // may be attached to, where the kernel can
+  std::string* how = nullptr;                                    // EbpfCollector::how of the one that is opened
   [[nodiscard]] std::uint32_t shards(std::uint32_t most) const;  // a power of two: at most `most`
 };
 

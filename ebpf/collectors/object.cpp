@@ -165,7 +165,7 @@ Result<> Object::attach() {
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, state_->object.get()) {
     if (bpf_program__fd(program) < 0 || bpf_program__type(program) != BPF_PROG_TYPE_TRACING) continue;
-    if (bpf_program__expected_attach_type(program) != BPF_TRACE_RAW_TP) continue;
+    if (bpf_program__expected_attach_type(program) == BPF_TRACE_ITER) continue;
     if (Result<> done = state_->keep(bpf_program__attach(program), program); done.has_error()) return done;
   }
   return {};

@@ -66,7 +66,7 @@ class Object {
 
   // permission_denied: capabilities are missing; failed_precondition: the kernel does not take a program, and why.
   [[nodiscard]] Result<> load();
-  // All that are attached by their section's name to a tracepoint.
+  // All that are attached by their section's name to a tracepoint or a function of the kernel.
   [[nodiscard]] Result<> attach();
   [[nodiscard]] Result<> attach_to_cgroup(std::string_view program, int cgroup_fd);
   // On every CPU that is online now, for all processes.

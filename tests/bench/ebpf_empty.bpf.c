@@ -15,6 +15,11 @@ EMPTY(soft_exit, "tp_btf/softirq_exit", 0)
 EMPTY(hard_entry, "tp_btf/irq_handler_entry", 0)
 EMPTY(hard_exit, "tp_btf/irq_handler_exit", 0)
 EMPTY(complete, "tp_btf/block_rq_complete", 0)
+EMPTY(send4, "fentry/ip_send_skb", 0)
+EMPTY(send6, "fentry/ip6_send_skb", 0)
+EMPTY(read4, "fexit/udp_recvmsg", 0)
+EMPTY(read6, "fexit/udpv6_recvmsg", 0)
+/* Instead of those four, where nothing can be attached to functions. */
 EMPTY(send, "cgroup_skb/egress", 1)
 EMPTY(receive, "cgroup_skb/ingress", 1)
 

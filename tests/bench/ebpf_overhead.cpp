@@ -87,6 +87,8 @@ void print(const bench::Load& load, std::string_view watchers, const Figures& fi
 }
 
 int measure(int rounds, std::string_view watchers, std::string_view loads) {
+  for (const std::string& each : bench::Watch(watchers).others())
+    fmt::print("{}\n", each);
   const test::LoopDevice loop;
   const std::string device = "/dev/" + loop.name();
   std::vector<bench::Load> chosen = bench::ebpf_loads(device, test::LoopDevice::kBytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace omnitide::bench {
 class Watch {
  public:
   explicit Watch(std::string_view which);
+  // Collectors that work in another way than their best: "ebpf.dns by cgroup_skb, ...".
+  [[nodiscard]] std::vector<std::string> others() const;
 
  private:
   std::vector<collectors::EbpfCollector> collectors_;

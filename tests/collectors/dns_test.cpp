@@ -1,86 +1,75 @@
-// DNS over UDP, to the cgroup of the socket that asks, with a small server in a network namespace of its own. Needs
-// root.
+// DNS over UDP, to the cgroup of the socket that asks, with a small server in a network namespace of its own; both by
+// the functions that send and read datagrams (where the kernel can, else there is only the other way) and by the
+// packets of the root cgroup. Needs root.
 #include <net/if.h>
-#include <sys/time.h>
 
-#include <array>
+#include <algorithm>
 #include <chrono>
-#include <cstring>
+#include <cstdio>
 #include <string>
 #include <thread>
 
+#include "ebpf/loader/probe.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/collected.hpp"
+#include "tests/harness/dns_peers.hpp"
 #include "tests/harness/network_namespace.hpp"
 #include "tests/harness/signal.hpp"
-#include "tests/harness/tcp.hpp"
 #include "tests/harness/test_cgroup.hpp"
 
 using namespace omnitide;
 using test::Collected;
 using test::TestCgroup;
+using test::dns::Family;
 
 namespace {
 
-constexpr std::uint16_t kDns = 53;
-// The server does what the first letter of the name says: n(xdomain), s(ervfail), q(uiet), else an answer.
-
-std::string query(std::uint16_t id, char what) {
-  std::string out("\0\0\1\0\0\1\0\0\0\0\0\0", 12);
-  out[0] = static_cast<char>(id >> 8U);
-  out[1] = static_cast<char>(id);
-  return out + '\1' + what + std::string("\7example\4test\0\0\1\0\1", 18);
+// Found out in another way than the collector does.
+bool functions_work() {
+  static const bool works = [] {
+    const auto features = ebpf::probe();
+    const auto fentry = std::ranges::find(features, "fentry", &model::EbpfFeature::name);
+    return fentry != features.end() && fentry->works;
+  }();
+  return works;
 }
 
-int serve(int family, const test::Signal& ready) {
-  const int fd = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in6 six{};
-  six.sin6_family = AF_INET6;
-  six.sin6_port = htons(kDns);
-  six.sin6_addr = IN6ADDR_LOOPBACK_INIT;
-  const sockaddr_in four = test::address_of("127.0.0.1", kDns);
-  const int bound = family == AF_INET6 ? ::bind(fd, reinterpret_cast<const sockaddr*>(&six), sizeof six)
-                                       : ::bind(fd, test::generic(four), sizeof four);
-  if (bound != 0) return 1;
-  ready.tell();
-  for (;;) {
-    std::array<char, 512> message{};
-    sockaddr_storage peer{};
-    socklen_t length = sizeof peer;
-    const ssize_t got = ::recvfrom(fd, message.data(), message.size(), 0, reinterpret_cast<sockaddr*>(&peer), &length);
-    if (got < 20) return 0;  // a short message ends it
-    message[2] = static_cast<char>(0x81);
-    message[3] = message[13] == 'n' ? 3 : message[13] == 's' ? 2 : 0;
-    if (message[13] == 'q') continue;
-    if (message[13] == 'l') ::usleep(40'000);
-    (void)!::sendto(fd, message.data(), static_cast<std::size_t>(got), 0, reinterpret_cast<sockaddr*>(&peer), length);
+// The collector in one of its two ways.
+struct Watch {
+  explicit Watch(bool functions) : by_functions(functions && functions_work()), collected({"dns"}, 50, functions) {
+    const std::string how = collected.how("dns");
+    std::printf("  dns %s\n", how.empty() ? "by functions" : how.c_str());
+    CHECK(how.empty() == by_functions);
   }
+  [[nodiscard]] double value(const TestCgroup& cgroup, std::string_view name) const {
+    return collected.value(name, {{"cgroup", cgroup.path()}});
+  }
+  [[nodiscard]] double answers(const TestCgroup& cgroup, const char* code) const {
+    return collected.value("omnitide_dns_responses_total", {{"cgroup", cgroup.path()}, {"code", code}});
+  }
+  bool by_functions;
+  Collected collected;
+};
+
+// Runs `body` in a namespace with a server in a cgroup of its own, and ends that.
+template <class Body>
+void with_server(Family family, const TestCgroup& cgroup, Body body) {
+  test::in_network_namespace([&] {
+    test::set_up(::if_nametoindex("lo"));
+    const test::Signal ready;
+    const pid_t server = cgroup.start([&] { return test::dns::serve(family, ready); });
+    ready.wait();
+    body();
+    const int fd = test::dns::open_socket(test::dns::address(family), true);
+    CHECK(::send(fd, "end", 3, 0) == 3);
+    ::close(fd);
+    CHECK(TestCgroup::wait(server) == 0);
+  });
 }
 
-int connected(int family) {
-  const int fd = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in6 six{};
-  six.sin6_family = AF_INET6;
-  six.sin6_port = htons(kDns);
-  six.sin6_addr = IN6ADDR_LOOPBACK_INIT;
-  const sockaddr_in four = test::address_of("127.0.0.1", kDns);
-  const timeval patience{.tv_sec = 30, .tv_usec = 0};
-  (void)::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  const int done = family == AF_INET6 ? ::connect(fd, reinterpret_cast<const sockaddr*>(&six), sizeof six)
-                                      : ::connect(fd, test::generic(four), sizeof four);
-  return done == 0 ? fd : -1;
-}
-
-// Asks, and waits for the answer unless the server is quiet.
-bool ask(int fd, std::uint16_t id, char what) {
-  const std::string message = query(id, what);
-  std::array<char, 512> answer{};
-  if (::send(fd, message.data(), message.size(), 0) != static_cast<ssize_t>(message.size())) return false;
-  return what == 'q' || ::recv(fd, answer.data(), answer.size(), 0) > 0;
-}
-
-int client(int family) {
-  const int fd = connected(family);
+int client(Family family) {
+  using test::dns::ask;
+  const int fd = test::dns::open_socket(test::dns::address(family), true);
   std::uint16_t id = 1;
   for (int i = 0; i < 20; ++i)
     if (!ask(fd, id++, 'a')) return 1;
@@ -89,46 +78,150 @@ int client(int family) {
   for (int i = 0; i < 3; ++i)
     if (!ask(fd, id++, 's')) return 3;
   if (!ask(fd, id++, 'l')) return 4;
-  if (!ask(fd, id, 'q') || !ask(fd, id, 'q') || !ask(fd, id, 'q')) return 5;  // asked again twice
-  return ::send(fd, "end", 3, 0) == 3 ? 0 : 6;
+  return ask(fd, id, 'q') && ask(fd, id, 'q') && ask(fd, id, 'q') ? 0 : 5;  // asked again twice
 }
 
-void check(int family) {
-  const TestCgroup asks("asks"), answers("answers");
-  Collected collected({"dns"});
+void check(Family family, bool functions) {
+  const TestCgroup asks("asks"), serves("serves");
+  Watch watch(functions);
   const auto begin = std::chrono::steady_clock::now();
+  with_server(family, serves, [&] { CHECK(asks.run([family] { return client(family); }) == 0); });
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  watch.collected.read();
+  const Collected::Labels ours{{"cgroup", asks.path()}};
+  CHECK(watch.value(asks, "omnitide_dns_queries_total") == 33);
+  CHECK(watch.answers(asks, "NOERROR") == 21);
+  CHECK(watch.answers(asks, "NXDOMAIN") == 6);
+  CHECK(watch.answers(asks, "SERVFAIL") == 3);
+  CHECK(watch.collected.count("omnitide_dns_latency_seconds", ours) == 30);
+  CHECK(watch.collected.sum("omnitide_dns_latency_seconds", ours) > 0.04);
+  CHECK(watch.collected.sum("omnitide_dns_latency_seconds", ours) < took.count());
+  CHECK(watch.value(asks, "omnitide_dns_timeouts_total") == 2);
+  CHECK(watch.collected.find("omnitide_dns_queries_total", {{"cgroup", serves.path()}}).empty());
+  if (family == Family::six) return;
+  std::this_thread::sleep_for(std::chrono::milliseconds(5200));
+  for (int i = 0; i < 2; ++i) {
+    watch.collected.read();
+    CHECK(watch.value(asks, "omnitide_dns_timeouts_total") == 3);
+  }
+}
+
+void check_ways(Family family, bool functions) {
+  const TestCgroup asks("asks"), serves("serves");
+  Watch watch(functions);
+  with_server(family, serves, [&] {
+    std::uint16_t asked = 0;
+    for (const test::dns::Way& way : test::dns::kWays) {
+      INFO(way.name);
+      ++asked;
+      CHECK(asks.run([&way, family, asked] { return test::dns::go(way, family, asked); }) == 0);
+      watch.collected.read();
+      CHECK(watch.value(asks, "omnitide_dns_queries_total") == asked);
+      CHECK(watch.answers(asks, "NOERROR") == asked);
+    }
+  });
+  CHECK(watch.value(asks, "omnitide_dns_timeouts_total") == 0);
+}
+
+// Asks twice; reads one answer late, and the other one never.
+int reads_late(Family family) {
+  const int fd = test::dns::open_socket(test::dns::address(family), true);
+  const std::string first = test::dns::query(1, 'a'), second = test::dns::query(2, 'a');
+  if (::send(fd, first.data(), first.size(), 0) < 0 || ::send(fd, second.data(), second.size(), 0) < 0) return 1;
+  ::usleep(60'000);
+  return test::dns::read_plain(fd, first.size()) ? 0 : 2;
+}
+
+void check_late(bool functions) {
+  const TestCgroup asks("asks"), serves("serves");
+  Watch watch(functions);
+  with_server(Family::four, serves, [&] { CHECK(asks.run([] { return reads_late(Family::four); }) == 0); });
+  watch.collected.read();
+  const double seconds = watch.collected.sum("omnitide_dns_latency_seconds", {{"cgroup", asks.path()}});
+  CHECK(watch.answers(asks, "NOERROR") == (watch.by_functions ? 1 : 2));
+  if (watch.by_functions) CHECK(seconds >= 0.06);
+}
+
+// Datagrams that are none of it: to another port, answers without a question, and what is too short.
+int sends_others() {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in dns = test::address_of("127.0.0.1", 53), other = test::address_of("127.0.0.1", 54);
+  std::string answer = test::dns::query(7, 'a'), question = answer;
+  answer[2] = static_cast<char>(0x81);
+  const auto send = [fd](const std::string& bytes, const sockaddr_in& to) {
+    return ::sendto(fd, bytes.data(), bytes.size(), 0, test::generic(to), sizeof to) ==
+           static_cast<ssize_t>(bytes.size());
+  };
+  return send(answer, dns) && send(question, other) && send(question.substr(0, 11), dns) ? 0 : 1;
+}
+
+void check_others(bool functions) {
+  const TestCgroup asks("asks");
+  Watch watch(functions);
   test::in_network_namespace([&] {
     test::set_up(::if_nametoindex("lo"));
-    const test::Signal ready;
-    const pid_t server = answers.start([&] { return serve(family, ready); });
-    ready.wait();
-    CHECK(asks.run([family] { return client(family); }) == 0);
-    CHECK(TestCgroup::wait(server) == 0);
+    CHECK(asks.run(sends_others) == 0);
   });
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  collected.read();
-  const Collected::Labels ours{{"cgroup", asks.path()}};
-  const auto answered = [&](const char* code) {
-    return collected.value("omnitide_dns_responses_total", {{"cgroup", asks.path()}, {"code", code}});
-  };
-  CHECK(collected.value("omnitide_dns_queries_total", ours) == 33);
-  CHECK(answered("NOERROR") == 21);
-  CHECK(answered("NXDOMAIN") == 6);
-  CHECK(answered("SERVFAIL") == 3);
-  CHECK(collected.count("omnitide_dns_latency_seconds", ours) == 30);
-  CHECK(collected.sum("omnitide_dns_latency_seconds", ours) > 0.04);
-  CHECK(collected.sum("omnitide_dns_latency_seconds", ours) < took.count());
-  CHECK(collected.value("omnitide_dns_timeouts_total", ours) == 2);
-  CHECK(collected.find("omnitide_dns_queries_total", {{"cgroup", answers.path()}}).empty());
-  if (family == AF_INET6) return;
-  std::this_thread::sleep_for(std::chrono::milliseconds(5200));
-  collected.read();
-  CHECK(collected.value("omnitide_dns_timeouts_total", ours) == 3);
-  collected.read();
-  CHECK(collected.value("omnitide_dns_timeouts_total", ours) == 3);
+  watch.collected.read();
+  CHECK(watch.collected.find("omnitide_dns_queries_total", {{"cgroup", asks.path()}}).empty());
 }
 
 }  // namespace
 
-TEST_CASE("DNS queries, answers by code, latency and time-outs count for who asked (IPv4)") { check(AF_INET); }
-TEST_CASE("DNS queries, answers by code, latency and time-outs count for who asked (IPv6)") { check(AF_INET6); }
+TEST_CASE("DNS queries, answers by code, latency and time-outs count for who asked (IPv4)") {
+  check(Family::four, true);
+}
+TEST_CASE("DNS queries, answers by code, latency and time-outs count for who asked (IPv6)") {
+  check(Family::six, true);
+}
+TEST_CASE("the same by packets (IPv4)") { check(Family::four, false); }
+TEST_CASE("the same by packets (IPv6)") { check(Family::six, false); }
+
+TEST_CASE("each way to ask and to read counts once (IPv4)") { check_ways(Family::four, true); }
+TEST_CASE("each way to ask and to read counts once (IPv6)") { check_ways(Family::six, true); }
+TEST_CASE("each way to ask and to read counts once (IPv4 on sockets of IPv6)") { check_ways(Family::mapped, true); }
+TEST_CASE("each way to ask and to read counts once by packets (IPv4)") { check_ways(Family::four, false); }
+TEST_CASE("each way to ask and to read counts once by packets (IPv6)") { check_ways(Family::six, false); }
+TEST_CASE("each way to ask and to read counts once by packets (IPv4 on sockets of IPv6)") {
+  check_ways(Family::mapped, false);
+}
+
+TEST_CASE("an answer counts when it is read, by packets when it comes") {
+  check_late(true);
+  check_late(false);
+}
+
+TEST_CASE("datagrams that are no questions do not count") {
+  check_others(true);
+  check_others(false);
+}
+
+TEST_CASE("nothing of DNS runs for TCP where programs are attached to functions") {
+  const std::vector<std::string_view> programs{"dns_send4", "dns_send6", "dns_read4", "dns_read6"};
+  Collected collected({"dns", "programs"});
+  const auto runs = [&collected, &programs] {
+    double sum = 0;
+    collected.read();
+    for (const std::string_view program : programs)
+      sum += collected.value("omnitide_ebpf_program_runs_total", {{"program", std::string(program)}});
+    return sum;
+  };
+  if (!functions_work()) {
+    CHECK(runs() == 0);
+    return;
+  }
+  const double before = runs();
+  test::in_network_namespace([] {
+    test::set_up(::if_nametoindex("lo"));
+    const int listener = test::bound_socket(SOCK_STREAM, "127.0.0.1", 1234, 1);
+    const int client = test::connected_socket("127.0.0.1", 1234), server = ::accept(listener, nullptr, nullptr);
+    char c = 'x';
+    for (int i = 0; i < 1000; ++i) {
+      REQUIRE(::write(client, &c, 1) == 1);
+      REQUIRE(::read(server, &c, 1) == 1);
+    }
+    for (const int fd : {client, server, listener})
+      ::close(fd);
+  });
+  CHECK(runs() - before < 100);  // of whoever else uses UDP meanwhile
+}

@@ -32,9 +32,9 @@ class Collected {
  public:
   using Labels = std::map<std::string, std::string>;
 
-  // Opens these and no others; throws when one of them is off.
-  explicit Collected(const std::vector<std::string_view>& only, std::uint32_t cgroups = 50) {
-    collectors::Options options{.cgroups = cgroups, .exclude = {}, .cgroup_root = {}};
+  // Opens these and no others; throws when one of them is off. `functions`: as collectors::Options has it.
+  explicit Collected(const std::vector<std::string_view>& only, std::uint32_t cgroups = 50, bool functions = true) {
+    collectors::Options options{.cgroups = cgroups, .exclude = {}, .cgroup_root = {}, .functions = functions};
     for (const std::string_view name : collectors::names()) {
       if (std::ranges::find(only, name) == only.end()) options.exclude.emplace_back(name);
     }
@@ -108,6 +108,11 @@ class Collected {
     return sum;
   }
   [[nodiscard]] const model::SampleBatch& batch() const { return batch_; }
+  // In which other way than its best one a collector works; empty: in none.
+  [[nodiscard]] std::string how(std::string_view name) const {
+    const auto found = std::ranges::find(open_, name, [](const auto& each) { return each.collector.name.substr(5); });
+    return found == open_.end() ? std::string() : found->how;
+  }
 
  private:
   std::vector<collectors::EbpfCollector> open_;

@@ -8,6 +8,8 @@
 
 typedef _Bool bool;
 
+struct iovec; /* linux/uio.h: the same everywhere */
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct kernfs_node {
@@ -66,10 +68,16 @@ struct net_device {
   char name[16];
   possible_net_t nd_net;
 };
+struct sock;
 struct sk_buff {
   struct net_device *dev;
+  struct sock *sk;
+  unsigned int len, data_len;
+  __u16 transport_header;
+  unsigned char *head, *data;
 };
 struct sock_common {
+  __u16 skc_dport;
   unsigned short skc_family;
   volatile unsigned char skc_state;
   unsigned long skc_flags;
@@ -91,6 +99,22 @@ struct sock___before_5_15 {
 };
 struct request_sock {
   struct sock_common __req_common;
+};
+struct iov_iter {
+  __u8 iter_type;
+  __u64 iov_offset;
+  __u64 count;
+  void *ubuf;
+  const struct iovec *__iov;
+};
+struct iov_iter___before_6_4 {
+  const struct iovec *iov;
+};
+struct iov_iter___before_5_14 {
+  unsigned int type;
+};
+struct msghdr {
+  struct iov_iter msg_iter;
 };
 struct socket {
   struct sock *sk;
