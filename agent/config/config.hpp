@@ -51,6 +51,7 @@ struct HttpConfig {
   std::string web_config_file;             // node_exporter's web config: TLS, client CA, basic authentication
   std::string bearer_token_file;           // beside or instead of the web config file
   bool page = true;                        // the web page at "/", for browsers
+  bool open_health = false;                // /healthz and /readyz without authentication
   std::vector<std::string> allowed_hosts;  // Host names beside literal addresses and localhost (DNS rebinding)
 };
 
@@ -69,6 +70,12 @@ struct MetricsConfig {
 enum class PolicyMode : std::uint8_t { off, audit, enforce };
 
 // Elements that the tables of network policy may hold; a policy that needs more is refused, and the last one stays.
+struct KubernetesConfig {
+  bool enabled = false;
+  std::string kubeconfig;  // empty: the pod's own service account
+  std::string daemon_set;  // "NAMESPACE/NAME" of the one that runs this agent; empty: none
+};
+
 struct PolicyLimits {
   std::uint32_t connections = 65'536;
   std::uint32_t rules = 16'384;        // of one endpoint and direction
@@ -112,6 +119,7 @@ struct Config {
   DiscoveryConfig discovery;
   HttpConfig http;
   MetricsConfig metrics;
+  KubernetesConfig kubernetes;
   PolicyConfig policy;
   TelemetryConfig telemetry;
   HealthConfig health;

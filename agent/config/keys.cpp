@@ -83,6 +83,19 @@ void set_policy_start(Config& config, const Value& value, Problems& problems) {
   config.policy.interfaces_start_open = index == 1;
 }
 
+void set_daemon_set(Config& config, const Value& value, Problems& problems) {
+  const auto text = scalar(value, "a namespace and a name", problems);
+  if (!text) return;
+  const std::size_t slash = text->find('/');
+  const bool good = slash != std::string::npos && slash > 0 && slash + 1 < text->size() &&
+                    text->find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-./") == std::string::npos &&
+                    text->find('/', slash + 1) == std::string::npos;
+  if (!good && !text->empty())
+    return add(problems, value, "", fmt::format("{} names no DaemonSet", quote(*text)),
+               "NAMESPACE/NAME, e.g. omnitide-system/omnitide-agent");
+  config.kubernetes.daemon_set = *text;
+}
+
 void set_level(Config& config, const Value& value, Problems& problems) {
   auto index = static_cast<std::size_t>(config.log.level);
   read_choice(value, level_names(), index, problems);
@@ -182,6 +195,10 @@ constexpr std::array kKeys{
         "", "/etc/omnitide/scrape-token", false, false,
         [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.http.bearer_token_file, p); },
         [](const Config& c) { return show(c.http.bearer_token_file); }},
+    Key{"http.open_health", "boolean",
+        "Answer /healthz and /readyz without authentication, with yes or no alone: for probes that hold no secret.", "",
+        "", false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.http.open_health, p); },
+        [](const Config& c) { return show(c.http.open_health); }},
     Key{"http.page", "boolean",
         "The web page at /: hardware, parts of the agent, live charts and recent flows, for browsers.", "", "", false,
         false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.http.page, p); },
@@ -194,6 +211,21 @@ constexpr std::array kKeys{
     Key{"metrics.enabled", "boolean", "Metrics at /metrics.", "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.metrics.enabled, p); },
         [](const Config& c) { return show(c.metrics.enabled); }},
+    Key{"kubernetes.enabled", "boolean",
+        "Follow namespaces, pods, nodes and policies of the cluster that this node belongs to; node.name is the Node's "
+        "name.",
+        "", "", false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.kubernetes.enabled, p); },
+        [](const Config& c) { return show(c.kubernetes.enabled); }},
+    Key{"kubernetes.kubeconfig", kPathOrEmpty,
+        "How to reach the API server outside of a pod. Empty: by the pod's own service account.", "",
+        "/etc/omnitide/kubeconfig", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.kubernetes.kubeconfig, p); },
+        [](const Config& c) { return show(c.kubernetes.kubeconfig); }},
+    Key{"kubernetes.daemon_set", "NAMESPACE/NAME or empty",
+        "The DaemonSet that runs this agent. When it is deleted, what is enforced goes with the agent; in a roll-out "
+        "it stays.",
+        "", "omnitide-system/omnitide-agent", false, false, set_daemon_set,
+        [](const Config& c) { return show(c.kubernetes.daemon_set); }},
     Key{"policy.mode", "off, audit or enforce",
         "audit judges and reports and drops nothing. off leaves what is enforced as it is: `omnitide-agent policy "
         "detach` takes it away.",

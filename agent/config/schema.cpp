@@ -18,13 +18,14 @@ struct Section {
   std::string_view name, help;
 };
 
-constexpr std::array<Section, 11> kSections{{
+constexpr std::array<Section, 12> kSections{{
     {"node", "Who this node is."},
     {"paths", "Where the agent keeps its files."},
     {"registration", "Joining and reporting to a control plane."},
     {"discovery", "Finding out what hardware this is."},
     {"http", "The HTTP server for health and metrics."},
     {"metrics", "What the agent measures."},
+    {"kubernetes", "The API server of a cluster, as one more source of network policy: docs/kubernetes.md."},
     {"policy", "Network policy, enforced with eBPF: docs/policy.md."},
     {"telemetry", "What the node knows, over MQTT: docs/telemetry.md."},
     {"health", "What is wrong with the node, and what may be done about it: docs/health.md."},

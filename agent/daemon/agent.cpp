@@ -45,6 +45,7 @@ Result<> Agent::start() {
   wait_for_signal();
   if (Result<> listening = start_local_api(); listening.has_error()) return listening;
   start_policy();
+  start_kubernetes();
   start_discovery();
   start_registry();
   start_registration();
@@ -59,6 +60,7 @@ Result<> Agent::start() {
 void Agent::run() {
   thrift_.start();
   context_.run();
+  leave_node();
 }
 
 void Agent::start_discovery() {
@@ -348,6 +350,7 @@ void Agent::stop(int signal_number) {
   if (health_) health_->stop();
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
+  if (kubernetes_) kubernetes_->stop();
   if (policy_) policy_->stop();
   if (ebpf_metrics_) ebpf_metrics_->stop();
   if (web_) web_->stop();

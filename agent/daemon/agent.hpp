@@ -12,6 +12,7 @@
 #include "agent/daemon/discovery_part.hpp"
 #include "agent/daemon/ebpf_metrics_part.hpp"
 #include "agent/daemon/health_part.hpp"
+#include "agent/daemon/kubernetes_part.hpp"
 #include "agent/daemon/local_api.hpp"
 #include "agent/daemon/log_levels.hpp"
 #include "agent/daemon/log_sinks.hpp"
@@ -43,6 +44,8 @@ class Agent {
   [[nodiscard]] bool known_to_embedded_registry() const;
   void start_discovery();
   void start_policy();
+  void start_kubernetes();
+  void leave_node();
   void policy_changed();
   void add_policy(LocalSources& sources);
   Result<> start_local_api();
@@ -77,7 +80,7 @@ class Agent {
   WallTime started_ = wall_now();
   std::string boot_id_, facts_sha256_;
   std::chrono::duration<double> ready_after_{0};
-  bool ready_ = false, notified_ = false, stopping_ = false;
+  bool ready_ = false, notified_ = false, stopping_ = false, uninstalled_ = false;
 
   boost::asio::io_context context_{1};
   io::WorkerPool pool_;
@@ -90,6 +93,7 @@ class Agent {
   std::unique_ptr<registration::Registration> registration_;
   std::unique_ptr<DiscoveryPart> discovery_;
   std::unique_ptr<PolicyPart> policy_;
+  std::unique_ptr<KubernetesPart> kubernetes_;
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
   std::unique_ptr<HealthPart> health_;

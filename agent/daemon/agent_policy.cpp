@@ -1,5 +1,6 @@
 // The agent's network policy: its part, and what the local API gets from it.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -35,13 +36,41 @@ void Agent::start_policy() {
                                          config_.policy.pin_dir)
                            : "policy.mode is off");
   }
-  policy_ =
-      std::make_unique<PolicyPart>(context_, pool_, config_.policy, config_.node.name, [this] { policy_changed(); });
+  policy_ = std::make_unique<PolicyPart>(
+      context_, pool_, config_.policy, config_.node.name, [this] { policy_changed(); }, config_.kubernetes.enabled);
   parts_.set("policy", PartState::starting, "loading programs and reading policies");
   const registration::DesiredFile file(config_.paths.state_dir);
   if (Result<registration::DesiredState> last = file.load(); last.has_value())
     policy_->set_desired(std::make_shared<const registration::DesiredState>(std::move(*last)));
   policy_->start();
+}
+
+void Agent::start_kubernetes() {
+  if (!config_.kubernetes.enabled) return parts_.set("kubernetes", PartState::off, "kubernetes.enabled is false");
+  if (!policy_) return parts_.set("kubernetes", PartState::off, "nothing here needs it: policy.mode is off");
+  kubernetes_ = std::make_unique<KubernetesPart>(
+      context_, pool_, config_.kubernetes, config_.paths.state_dir,
+      KubernetesPart::Hooks{
+          .on_objects = [this](std::vector<PolicyText> changes,
+                               bool whole) { policy_->add_kubernetes(std::move(changes), whole); },
+          .on_state = [this](PartState state,
+                             std::string reason) { parts_.set("kubernetes", state, std::move(reason)); },
+          .on_uninstall =
+              [this] {
+                if (!std::exchange(uninstalled_, true))
+                  log::warning(log::Part::policy, "the DaemonSet is gone: what is enforced goes with this agent");
+              }});
+  kubernetes_->start();
+}
+
+// The agent goes for good, and not for another one to come.
+void Agent::leave_node() {
+  if (!uninstalled_ || config_.policy.mode == config::PolicyMode::off) return;
+  if (const Result<> removed = enforcement::Enforcement::remove(enforcement_options(config_.policy));
+      removed.has_error())
+    log::error(log::Part::policy, "something of the policy is left in the kernel: `omnitide-agent policy detach`",
+               {{"reason", removed.error().text()}});
+  ::unlink((config_.paths.state_dir + "/kubernetes-objects").c_str());
 }
 
 void Agent::policy_changed() {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "agent/base/log.hpp"
 #include "agent/policy/parse.hpp"
@@ -16,7 +17,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr std::uint8_t kDirectoryRank = 0, kRegistryRank = 1;  // a file on the device wins
+constexpr std::uint8_t kDirectoryRank = 0, kRegistryRank = 1, kKubernetesRank = 2;  // a file on the device wins
 constexpr unsigned kBurstSeconds = 3;
 
 duration<double> since(steady_clock::time_point begin) { return steady_clock::now() - begin; }
@@ -57,8 +58,8 @@ enforcement::Options enforcement_options(const config::PolicyConfig& config) {
   return out;
 }
 
-PolicyEngine::PolicyEngine(config::PolicyConfig config, std::string node_name)
-    : config_(std::move(config)), node_name_(std::move(node_name)) {
+PolicyEngine::PolicyEngine(config::PolicyConfig config, std::string node_name, bool from_kubernetes)
+    : config_(std::move(config)), node_name_(std::move(node_name)), awaits_kubernetes_(from_kubernetes) {
   if (!config_.directory.empty()) directory_.emplace(config_.directory, kDirectoryRank);
 }
 
@@ -87,10 +88,14 @@ void PolicyEngine::start_over() {
   whole_next_ = true;
 }
 
-// A policy that an earlier agent left is not taken away because its files cannot be read.
-bool PolicyEngine::may_start() const {
-  return !whole_next_ || !directory_ || !report_.enforcement.inherited ||
-         ::access(config_.directory.c_str(), R_OK | X_OK) == 0;
+// A policy that an earlier agent left is not taken away because its files cannot be read, or because the API server has
+// not answered yet.
+std::string PolicyEngine::may_not_start() const {
+  if (awaits_kubernetes_) return "the API server has not told its objects yet, keeping what an earlier start left";
+  if (!whole_next_ || !directory_ || !report_.enforcement.inherited ||
+      ::access(config_.directory.c_str(), R_OK | X_OK) == 0)
+    return {};
+  return fmt::format("{} cannot be read, keeping the policy of an earlier start", config_.directory);
 }
 
 policy::Changes PolicyEngine::read(const PolicyWork& work) {
@@ -111,6 +116,14 @@ policy::Changes PolicyEngine::read(const PolicyWork& work) {
       updates.push_back({source, policy::parse(document.text, source.name)});
     }
     desired_ = work.desired;
+  }
+  // Of several words about one object the last one counts: the store takes each source once.
+  std::set<std::string_view> told;
+  for (auto each = work.kubernetes.rbegin(); each != work.kubernetes.rend(); ++each) {
+    if (!told.insert(each->source).second) continue;
+    policy::SourceUpdate update{{kKubernetesRank, each->source}, std::nullopt};
+    if (!each->text.empty()) update.content = policy::parse(each->text, "kubernetes");
+    updates.push_back(std::move(update));
   }
   return store_.apply(std::move(updates));
 }
@@ -169,14 +182,15 @@ void PolicyEngine::note_sets(const policy::PlanUpdate& update, bool whole) {
 }
 
 PolicyReport PolicyEngine::turn(const PolicyWork& work) {
-  if (work.directory || work.desired || work.retry) {
-    if (may_start()) {
+  awaits_kubernetes_ = awaits_kubernetes_ && !work.kubernetes_whole;
+  if (work.changes_objects() || work.retry) {
+    if (const std::string reason = may_not_start(); reason.empty()) {
       const auto begin = steady_clock::now();
       const policy::Changes changes = read(work);
       report_.parse = since(begin);
       if (!changes.empty() || whole_next_ || compile_anew_) compile_and_publish(changes);
     } else {
-      report_.failure = fmt::format("{} cannot be read, keeping the policy of an earlier start", config_.directory);
+      report_.failure = reason;
     }
   }
   const auto warn = [this](const Result<>& done, std::string_view what) {

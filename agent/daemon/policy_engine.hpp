@@ -20,14 +20,23 @@
 
 namespace omnitide::daemon {
 
+// What one object of the Kubernetes API says, as text for the parser.
+struct PolicyText {
+  std::string source;  // "kubernetes:Pod/shop/web-0"
+  std::string text;    // empty: the object is gone
+};
+
 // What is to be done in one turn, and what others gave for it.
 struct PolicyWork {
   bool directory = false, links = false, settle = false, search = false, counters = false;
   bool retry = false;                // publish again what failed
   registration::DesiredRef desired;  // what the registry wants, when it is another content; else null
-  [[nodiscard]] bool any() const {
-    return directory || links || settle || search || counters || retry || desired != nullptr;
+  std::vector<PolicyText> kubernetes;
+  bool kubernetes_whole = false;  // with these all that the API server has is known
+  [[nodiscard]] bool changes_objects() const {
+    return directory || desired != nullptr || !kubernetes.empty() || kubernetes_whole;
   }
+  [[nodiscard]] bool any() const { return changes_objects() || links || settle || search || counters || retry; }
 };
 
 // The state after a turn. A plain value that the loop keeps.
@@ -59,8 +68,9 @@ struct NamedFlow {
 
 class PolicyEngine {
  public:
-  // The node's name is that of Pod.spec.nodeName.
-  PolicyEngine(config::PolicyConfig config, std::string node_name);
+  // The node's name is that of Pod.spec.nodeName. `from_kubernetes`: nothing is published before the objects of the API
+  // server are known as a whole.
+  PolicyEngine(config::PolicyConfig config, std::string node_name, bool from_kubernetes);
   [[nodiscard]] Result<> open();
   // Does the work; failures are in the report.
   [[nodiscard]] PolicyReport turn(const PolicyWork& work);
@@ -76,10 +86,11 @@ class PolicyEngine {
   void note_sets(const policy::PlanUpdate& update, bool whole);
   void fill_report();
   void note_applied();
-  [[nodiscard]] bool may_start() const;
+  [[nodiscard]] std::string may_not_start() const;  // empty: it may
 
   config::PolicyConfig config_;
   std::string node_name_;
+  bool awaits_kubernetes_;
   std::optional<enforcement::Enforcement> enforcement_;
   std::optional<policy::Directory> directory_;
   policy::Store store_;

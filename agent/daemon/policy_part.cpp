@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstring>
 #include <exception>
+#include <iterator>
 
 #include "agent/base/log.hpp"
 #include "agent/daemon/tuple.hpp"
@@ -58,12 +59,12 @@ DirectoryEvents parse_events(std::string_view events) {
 }  // namespace
 
 PolicyPart::PolicyPart(asio::io_context& context, io::WorkerPool& pool, config::PolicyConfig config,
-                       std::string node_name, std::function<void()> on_change)
+                       std::string node_name, std::function<void()> on_change, bool from_kubernetes)
     : context_(context),
       pool_(pool),
       config_(config),
       on_change_(std::move(on_change)),
-      engine_(std::make_shared<PolicyEngine>(std::move(config), std::move(node_name))),
+      engine_(std::make_shared<PolicyEngine>(std::move(config), std::move(node_name), from_kubernetes)),
       wake_(context),
       next_(context) {}
 
@@ -108,6 +109,13 @@ void PolicyPart::set_desired(registration::DesiredRef desired) {
   if (!desired || desired->sha256.empty() || (desired_ && desired_->sha256 == desired->sha256)) return;
   desired_ = desired;
   want([&desired](PolicyWork& work) { work.desired = desired; });
+}
+
+void PolicyPart::add_kubernetes(std::vector<PolicyText> changes, bool whole) {
+  want([&changes, whole](PolicyWork& work) {
+    std::ranges::move(changes, std::back_inserter(work.kubernetes));
+    work.kubernetes_whole = work.kubernetes_whole || whole;
+  });
 }
 
 void PolicyPart::refresh_counters() {
@@ -196,7 +204,7 @@ void PolicyPart::plan_next(const PolicyWork& done, bool published) {
   const bool pending =
       std::ranges::any_of(report_.enforcement.endpoints, [](const auto& each) { return !each.pending.empty(); });
   const bool unsettled = report_.enforcement.unsettled;
-  again(due_.retry, !report_.failure.empty(), done.retry || done.directory || done.desired, kRetryAfter);
+  again(due_.retry, !report_.failure.empty(), done.retry || done.changes_objects(), kRetryAfter);
   again(due_.search, pending, done.search, kSearchEvery);
   again(due_.reread, report_.again_after.has_value(), done.directory, report_.again_after.value_or(0ms));
   again(due_.latest_settling, unsettled, done.settle, kSettleLatest);

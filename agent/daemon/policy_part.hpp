@@ -22,11 +22,14 @@ class PolicyPart {
  public:
   // `on_change` is called on the loop after each turn.
   PolicyPart(boost::asio::io_context& context, io::WorkerPool& pool, config::PolicyConfig config, std::string node_name,
-             std::function<void()> on_change);
+             std::function<void()> on_change, bool from_kubernetes = false);
   void start();
   void stop();
   // What the registry wants of this node. May be called before start(), and again with the same.
   void set_desired(registration::DesiredRef desired);
+
+  // What changed at the API server; `whole`: with these, all that it has is known.
+  void add_kubernetes(std::vector<PolicyText> changes, bool whole);
 
   [[nodiscard]] const registration::DesiredRef& desired() const { return desired_; }  // null: nothing heard yet
 

@@ -108,6 +108,22 @@ asio::awaitable<std::optional<io::HttpResponse>> Web::refusal(io::HttpRequest& r
   co_return out;
 }
 
+// For who probes and holds no secret: yes or no, not why.
+io::Route Web::health_route(std::string pattern, std::function<io::HttpResponse()> answer) {
+  io::Route out = route(pattern, {});
+  out.handler = [this, answer = std::move(answer)](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
+    io::HttpResponse response = answer();
+    std::optional<io::HttpResponse> refused = co_await refusal(request);
+    if (refused && config_.open_health) {
+      response.body = response.status == 200 ? "ok\n" : "not ready\n";
+    } else if (refused) {
+      response = std::move(*refused);
+    }
+    co_return finish(std::move(response));
+  };
+  return out;
+}
+
 asio::awaitable<io::HttpResponse> Web::authenticated(io::HttpRequest& request, const Answer& answer) {
   std::optional<io::HttpResponse> refused = co_await refusal(request);
   if (refused) co_return finish(std::move(*refused));
@@ -158,18 +174,13 @@ void Web::add_page(std::vector<io::Route>& routes) {
 }
 
 std::vector<io::Route> Web::routes() {
-  const auto plain = [this](std::string pattern, std::function<io::HttpResponse()> answer) {
-    return route(
-        std::move(pattern),
-        [answer = std::move(answer)](io::HttpRequest&) -> asio::awaitable<io::HttpResponse> { co_return answer(); });
-  };
   std::vector<io::Route> out{
-      plain("/healthz", [] { return text(200, "ok\n"); }),
-      plain("/readyz",
-            [this] {
-              const std::string reason = sources_.not_ready_because();
-              return reason.empty() ? text(200, "ready\n") : text(503, "not ready: " + reason + "\n");
-            }),
+      health_route("/healthz", [] { return text(200, "ok\n"); }),
+      health_route("/readyz",
+                   [this] {
+                     const std::string reason = sources_.not_ready_because();
+                     return reason.empty() ? text(200, "ready\n") : text(503, "not ready: " + reason + "\n");
+                   }),
       route("/metrics", [this](io::HttpRequest& request) { return metrics_page(request); }),
       route("/", [this](io::HttpRequest& request) { return front(request); }),
   };

@@ -42,6 +42,7 @@ class Web {
   [[nodiscard]] std::vector<io::Route> routes();
   void add_page(std::vector<io::Route>& routes);
   [[nodiscard]] io::Route route(std::string pattern, Answer answer);
+  [[nodiscard]] io::Route health_route(std::string pattern, std::function<io::HttpResponse()> answer);
   // What keeps the request from an answer: no or wrong credentials.
   [[nodiscard]] boost::asio::awaitable<std::optional<io::HttpResponse>> refusal(io::HttpRequest& request);
   [[nodiscard]] boost::asio::awaitable<io::HttpResponse> authenticated(io::HttpRequest& request, const Answer& answer);

@@ -58,6 +58,16 @@ void take_ports(const google::protobuf::RepeatedPtrField<proto::Pod::Container>&
   }
 }
 
+// Others may be a quarter of a mebibyte, and are nothing to the agent.
+template <class Map>
+Labels own_annotations(const Map& map) {
+  Labels out;
+  for (const auto& [key, value] : map)
+    if (key.starts_with("omnitide.io/")) out.emplace_back(key, value);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 }  // namespace
 
 Uid uid_of(std::string_view text) {
@@ -75,6 +85,7 @@ Meta meta_of(const proto::ObjectMeta& message) {
   return {.name = {message.namespace_(), message.name()},
           .uid = uid_of(message.uid()),
           .labels = labels_of(message.labels()),
+          .annotations = own_annotations(message.annotations()),
           .terminating = message.has_deletion_timestamp()};
 }
 

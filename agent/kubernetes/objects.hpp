@@ -24,6 +24,7 @@ struct Meta {
   Name name;
   Uid uid{};
   Labels labels;
+  Labels annotations{};      // those of omnitide.io/ alone
   bool terminating = false;  // deletionTimestamp is set
 };
 

@@ -5,9 +5,9 @@
 #include <bit>
 #include <type_traits>
 
+#include "agent/base/wire.hpp"
 #include "agent/telemetry/metric_name.hpp"
 #include "agent/telemetry/metric_set.hpp"
-#include "agent/base/wire.hpp"
 
 namespace omnitide::telemetry {
 

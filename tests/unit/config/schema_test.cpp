@@ -128,7 +128,8 @@ TEST_CASE("hints find keys that are mistyped or in the wrong section") {
   CHECK(unknown_key_hint("registry.endpoint") == "did you mean registration.endpoint?");
   CHECK(unknown_key_hint("metrics.zzzzzzzzzz") == "metrics has enabled, collectors.*, ebpf.*");
   CHECK(unknown_key_hint("zzzzzzzzzzzz") ==
-        "known are node, paths, registration, discovery, http, metrics, policy, telemetry, health, registry, log");
+        "known are node, paths, registration, discovery, http, metrics, kubernetes, policy, telemetry, health, "
+        "registry, log");
 }
 
 }  // namespace omnitide::config

@@ -10,7 +10,8 @@ app.kubernetes.io/part-of: omnitide
 {{- define "omnitide-agent.config" -}}
 {{- $own := dict
   "paths" (dict "host_root" "/host")
-  "policy" (dict "pin_dir" "/run/omnitide/bpf/omnitide" "cgroup_root" "/host/sys/fs/cgroup")
+  "kubernetes" (dict "enabled" true)
+  "policy" (dict "mode" .Values.policy "directory" "" "pin_dir" "/run/omnitide/bpf/omnitide" "cgroup_root" "/host/sys/fs/cgroup")
   "health" (dict "kernel_log" false) -}}
 {{- toYaml (mergeOverwrite $own (deepCopy .Values.config)) -}}
 {{- end }}

@@ -1,0 +1,100 @@
+// One kind of the API server's objects: which are there, and what each says for policy.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "agent/daemon/kubernetes_text.hpp"
+#include "agent/daemon/policy_engine.hpp"
+#include "agent/kubernetes/decode.hpp"
+#include "agent/kubernetes/watcher.hpp"
+
+namespace omnitide::daemon {
+
+// Keeps the names and a hash of what was said: most events of pods and nodes change nothing that policy reads.
+class KindFollower : public kubernetes::Receiver {
+ public:
+  struct Kind {
+    std::string_view name;  // "Pod"
+    kubernetes::Resource resource;
+    bool optional = false;  // its definition need not be installed
+  };
+  // `take` gets each change; `on_whole` is called after each whole state.
+  KindFollower(Kind kind, std::function<void(PolicyText)> take, std::function<void()> on_whole)
+      : kind_(kind), take_(std::move(take)), on_whole_(std::move(on_whole)) {}
+
+  void begin() override { ++round_; }
+  void remove(const kubernetes::Name& name) override { forget(held_.find(source_of(name))); }
+  void whole() override {
+    for (auto each = held_.begin(); each != held_.end();)
+      each = each->second.round == round_ ? std::next(each) : forget(each);
+    whole_ = true;
+    on_whole_();
+  }
+  // An object that held in an earlier life of the agent: gone with the first whole state that has it not.
+  void remember(const PolicyText& object) { held_[object.source] = {hash_of(object.text), 0}; }
+
+  [[nodiscard]] const Kind& kind() const { return kind_; }
+  [[nodiscard]] std::string prefix() const { return "kubernetes:" + std::string(kind_.name) + "/"; }
+  [[nodiscard]] std::size_t size() const { return held_.size(); }
+  // Whether all of them are known: a whole state came, or there is no such kind.
+  [[nodiscard]] bool known() const {
+    return whole_ || (kind_.optional && watcher && watcher->followed().problem &&
+                      watcher->followed().problem->code == Code::not_found);
+  }
+
+  std::unique_ptr<kubernetes::Watcher> watcher;
+  std::function<void(const kubernetes::Meta&)> on_seen;  // may be empty; of each object that is put
+
+ protected:
+  void say(const kubernetes::Name& name, std::string text) {
+    const std::uint64_t hash = hash_of(text);
+    const auto [found, added] = held_.try_emplace(source_of(name), Held{hash, round_});
+    const bool same = !added && found->second.hash == hash;
+    found->second = {hash, round_};
+    if (!same) take_({found->first, std::move(text)});
+  }
+
+ private:
+  struct Held {
+    std::uint64_t hash = 0;
+    std::uint32_t round = 0;
+  };
+  using Map = std::unordered_map<std::string, Held>;
+
+  [[nodiscard]] std::string source_of(const kubernetes::Name& name) const {
+    return prefix() + (name.space.empty() ? name.name : name.space + "/" + name.name);
+  }
+  static std::uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>()(text); }
+  Map::iterator forget(Map::iterator found) {
+    if (found == held_.end()) return found;
+    take_({found->first, {}});
+    return held_.erase(found);
+  }
+
+  Kind kind_;
+  std::function<void(PolicyText)> take_;
+  std::function<void()> on_whole_;
+  Map held_;
+  std::uint32_t round_ = 0;
+  bool whole_ = false;
+};
+
+template <class T>
+class TypedFollower final : public KindFollower {
+ public:
+  using KindFollower::KindFollower;
+  Result<> put(std::string_view bytes, kubernetes::Encoding encoding) override {
+    const Result<T> object = kubernetes::decode<T>(bytes, encoding, {});
+    if (object.has_error()) return object.error();
+    if (on_seen) on_seen(object->meta);
+    say(object->meta.name, policy_text(*object));
+    return {};
+  }
+};
+
+}  // namespace omnitide::daemon
