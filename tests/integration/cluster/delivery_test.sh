@@ -127,7 +127,7 @@ with_helm() {
 same_objects() {
   local strip='select(.kind == "DaemonSet") | .spec | del(.template.metadata.annotations["checksum/config"]) | del(.template.spec.volumes[] | select(.name == "config"))'
   "$helm" template omnitide-agent "$root/manifests/helm/omnitide-agent" --namespace $space --values "$root/manifests/helm/omnitide-agent/values-k3s.yaml" \
-    --set host.mountPropagation=None | kubectl create --dry-run=client -o json -f - | jq -S "if .items then .items[] else . end | $strip" >"$work/helm.json"
+    --set host.mountPropagation=None --set-json 'extraEnv=[{"name":"OMNITIDE_POLICY_MODE","value":"enforce"}]' | kubectl create --dry-run=client -o json -f - | jq -S "if .items then .items[] else . end | $strip" >"$work/helm.json"
   kubectl kustomize "$root/manifests/kustomize/overlays/local" | kubectl create --dry-run=client -o json -f - |
     jq -S "if .items then .items[] else . end | $strip" >"$work/kustomize.json"
   check "helm and kustomize: the same DaemonSet" diff "$work/kustomize.json" "$work/helm.json"

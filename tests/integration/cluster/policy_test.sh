@@ -69,6 +69,10 @@ agent_pid() {
   return 1
 }
 
+find_addresses() { # POD
+  read -r "address[${1}4]" "address[${1}6]" < <(kubectl -n shop get pod "$1" -o 'jsonpath={.status.podIPs[*].ip}{"\n"}')
+}
+
 set_up() {
   "$OMNITIDE_CLUSTER" load "$image" >/dev/null || exit 1
   kubectl create namespace shop >/dev/null
@@ -90,10 +94,7 @@ YAML
   kubectl -n shop wait --for=condition=Ready pods --all --timeout=60s >/dev/null
   check "agents rolled out" kubectl -n omnitide-system rollout status ds/omnitide-agent --timeout=90s
   for node in 1 2; do check "node $node follows the API server and enforces" within 20 policy_ready "$node"; done
-  local name
-  for name in server1 server2 client1 client2; do
-    read -r address[${name}4] address[${name}6] < <(kubectl -n shop get pod $name -o 'jsonpath={.status.podIPs[*].ip}{"\n"}')
-  done
+  for each in server1 server2 client1 client2; do find_addresses $each; done
   service="$(kubectl -n shop get service server -o 'jsonpath={.spec.clusterIP}')"
 }
 
@@ -168,6 +169,7 @@ YAML
 new_pod() {
   pod shop late 1 "app: stranger" | apply
   kubectl -n shop wait --for=condition=Ready pod/late --timeout=30s >/dev/null
+  find_addresses late
   everywhere "a pod that came later is no client" blocked late
 }
 
@@ -203,7 +205,7 @@ agent_runs_on() { # NODE OLD: another process than that one, and it answers
   local now
   now="$(agent_pid "$1")" && [[ $now != "$2" ]] && on_node "$1" curl -sf -m 1 -o /dev/null http://127.0.0.1:9797/healthz
 }
-objects_known() { [[ "$(nsenter -t "$(agent_pid 1)" -m /usr/bin/omnitide-agent policy status -o json | jq ".objects | tonumber")" -gt 10 ]]; }
+objects_known() { [[ "$(nsenter -t "$(agent_pid 1)" -m /usr/bin/omnitide-agent policy status -o json | tee "$work/known" | jq ".objects | tonumber")" -gt 10 ]]; }
 
 roll_out() {
   kubectl -n omnitide-system rollout restart ds/omnitide-agent >/dev/null
