@@ -89,13 +89,21 @@ asio::awaitable<Result<Answer>> Transport::send(io::Http2Request request) {
   co_return co_await send_http1(std::move(request));
 }
 
+std::shared_ptr<io::HttpClient> Transport::take_idle(std::chrono::milliseconds timeout) {
+  std::erase_if(idle_, [](const Idle& each) { return !each.client->connected(); });
+  const auto found = std::ranges::find(idle_, timeout, &Idle::timeout);
+  if (found == idle_.end()) return nullptr;
+  std::shared_ptr<io::HttpClient> out = std::move(found->client);
+  idle_.erase(found);
+  return out;
+}
+
 asio::awaitable<Result<Answer>> Transport::send_http1(io::Http2Request request) {
   const unsigned closed = closed_;
+  const std::chrono::milliseconds timeout = request.timeout;
+  const bool streamed = request.on_bytes != nullptr;
   std::shared_ptr<io::HttpClient> client;
-  while (!idle_.empty() && !client) {
-    if (idle_.front()->connected()) client = idle_.front();
-    idle_.pop_front();
-  }
+  if (!streamed) client = take_idle(timeout);
   if (!client) {
     Result<std::vector<std::string>> found = co_await addresses();
     if (found.has_error()) co_return std::move(found).error();
@@ -104,7 +112,7 @@ asio::awaitable<Result<Answer>> Transport::send_http1(io::Http2Request request) 
     io::ClientOptions options{.endpoint = endpoint_, .tls = std::move(*tls), .local_address = {}};
     options.addresses = std::move(*found);
     options.server_name = credentials_.access().server_name;
-    options.timeout = request.timeout;
+    options.timeout = timeout;
     options.body_limit = kMostAnswer;
     options.silence = kPingAfter + kPingTimeout;
     client = std::make_shared<io::HttpClient>(context_, std::move(options));
@@ -117,7 +125,7 @@ asio::awaitable<Result<Answer>> Transport::send_http1(io::Http2Request request) 
   asked.headers = std::move(request.headers);
   asked.body = std::move(request.body);
   Result<io::HttpResponse> response = fail(Code::internal, "no answer");
-  if (request.on_bytes) {
+  if (streamed) {
     response = co_await client->stream(std::move(asked), std::move(request.on_bytes));
   } else {
     response = co_await client->send(std::move(asked));
@@ -127,7 +135,8 @@ asio::awaitable<Result<Answer>> Transport::send_http1(io::Http2Request request) 
     http1_ = false;  // whatever comes up again may speak HTTP/2
     co_return std::move(response).error();
   }
-  if (client->connected() && closed == closed_ && idle_.size() < kMostIdle) idle_.push_back(client);
+  const bool keep = !streamed && client->connected() && closed == closed_;
+  if (keep && idle_.size() < kMostIdle) idle_.push_back({client, timeout});
   co_return answer_of(*response);
 }
 

@@ -45,6 +45,7 @@ class Transport {
   [[nodiscard]] Result<> prepare();  // parses the server's URL once
   [[nodiscard]] Result<> renew();    // a client for HTTP/2 that proves what is to be proven now
   [[nodiscard]] boost::asio::awaitable<Result<Answer>> send_http1(io::Http2Request request);
+  [[nodiscard]] std::shared_ptr<io::HttpClient> take_idle(std::chrono::milliseconds timeout);
   [[nodiscard]] boost::asio::awaitable<Result<std::vector<std::string>>> addresses();
 
   boost::asio::io_context& context_;
@@ -55,7 +56,12 @@ class Transport {
   std::string endpoint_;  // without the path
   std::shared_ptr<io::Http2Client> client_;
   void* proven_ = nullptr;  // the TLS context of client_
-  std::list<std::shared_ptr<io::HttpClient>> busy_, idle_;
+  struct Idle {             // its time-out belongs to a connection
+    std::shared_ptr<io::HttpClient> client;
+    std::chrono::milliseconds timeout;
+  };
+  std::list<std::shared_ptr<io::HttpClient>> busy_;
+  std::list<Idle> idle_;
   std::uint64_t connections_ = 0;  // made so far, HTTP/1.1's too
   unsigned closed_ = 0;
   bool http1_ = false;

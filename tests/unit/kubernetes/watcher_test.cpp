@@ -229,6 +229,9 @@ TEST_CASE("a server of HTTP/1.1 alone is asked over connections of that") {
   REQUIRE(loop.until([&] { return one.told.size() >= 3; }));
   CHECK(Words(one.told.begin(), one.told.begin() + 3) == Words{"+a", "whole", "-a"});
   CHECK(one.client.http1());
+  // Its own requests share a connection, and take none of a watch.
+  for (int i = 0; i < 3; ++i)
+    CHECK(loop.run(one.client.get(kNodes, {"", "n"})).error().code == Code::not_found);
   one.watcher.stop();
   server.stop();
 }

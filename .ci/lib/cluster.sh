@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# ./dev test --cluster: the tests that need a real Kubernetes, started on this machine by the scripts in OMNITIDE_SHARED.
+# Its programs are built by Go once, and kept in OMNITIDE_CLUSTER_BIN (default: a cache folder of the user).
+
+CLUSTER_PACKAGES=(containerd runc containernetworking-plugins conntrack nftables iproute2 openssl curl util-linux procps gcc
+  libc6-dev jq)
+
+# Each on a cluster of its own. Uses the caller's passed, failed, shared.
+one_cluster() {
+  step "Cluster: $1"
+  if OMNITIDE_SHARED="$shared" tests/integration/cluster/run.sh "$shared/cluster/cluster" "${@:2}"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    note "FAILED  $1"
+  fi
+}
+
+# cluster_tests [ARGUMENTS...]: without any all of them; else they go to the program that tests the client (names of tests).
+# OMNITIDE_HELM: helm, which is no Debian package; without it what needs it fails.
+cluster_tests() {
+  local shared file passed=0 failed=0 image="$ROOT/build/image/omnitide-agent.oci.tar"
+  [[ "$(id -u)" == 0 ]] || fail "--cluster makes network and mount namespaces: it needs root"
+  shared="$(readlink -m "${OMNITIDE_SHARED:-$ROOT/../shared}")"
+  for file in cluster/cluster cluster/oci-image cluster/go.mod crds/clusternetworkpolicies.yaml crds/node-feature-discovery.yaml; do
+    [[ -e "$shared/$file" ]] || fail "$shared/$file is missing: OMNITIDE_SHARED names the folder that has it"
+  done
+  command -v go >/dev/null || fail "go is missing: the cluster's programs are built with Go 1.26"
+  need_packages "${BUILD_PACKAGES[@]}" catch2 "${CLUSTER_PACKAGES[@]}"
+  build test tests_integration_cluster
+  step "Programs of the cluster (about 6 minutes when they are not there yet)"
+  "$shared/cluster/cluster" build || fail "the cluster's programs cannot be built"
+  one_cluster "client" build/test/bin/tests_integration_cluster "$@"
+  if [[ $# -eq 0 ]]; then
+    command_image
+    one_cluster "delivery" tests/integration/cluster/delivery_test.sh "$image" "${OMNITIDE_HELM:-}"
+    one_cluster "policy" tests/integration/cluster/policy_test.sh "$image"
+  fi
+  note "$passed passed, $failed failed"
+  [[ $failed -eq 0 ]]
+}
