@@ -17,6 +17,7 @@
 #include "ebpf/collectors/openers.hpp"
 #include "ebpf/collectors/samples.hpp"
 #include "ebpf/collectors/slot_values.hpp"
+#include "ebpf/loader/attempt.hpp"
 #include "ebpf/loader/capabilities.hpp"
 #include "ebpf/programs/dns.bpf.hpp"
 
@@ -117,6 +118,12 @@ Result<Object> load_without(const Setup& setup, std::span<const std::string_view
 // Some kernels take such programs and cannot attach them (arm64 before Linux 6.0).
 Result<Object> attach_to_functions(const Setup& setup) {
   if (!setup.functions) return fail(Code::failed_precondition, "not to be used");
+  // An empty program first: to prepare ours, libbpf reads all types of the kernel, which takes some 20 ms of a CPU.
+  const std::uint32_t function = setup.types.function("ip_send_skb");
+  if (function == 0) return fail(Code::failed_precondition, "the kernel has no ip_send_skb");
+  int error = 0;
+  if (!ebpf::load_empty({.type = BPF_PROG_TYPE_TRACING, .attach = BPF_TRACE_FENTRY, .btf_id = function}, error))
+    return fail_errno(error, "the kernel does not take the programs");
   Result<Object> object = load_without(setup, kByPackets);
   if (object.has_error()) return object;
   if (Result<> done = object->attach(); done.has_error()) return done.error();

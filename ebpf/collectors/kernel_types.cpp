@@ -43,6 +43,11 @@ unsigned KernelTypes::arguments(std::string_view tracepoint) const {
   return function == nullptr || btf_vlen(function) == 0 ? 0 : btf_vlen(function) - 1U;
 }
 
+std::uint32_t KernelTypes::function(std::string_view name) const {
+  const int id = btf__find_by_name_kind(state_->types.get(), std::string(name).c_str(), BTF_KIND_FUNC);
+  return id < 0 ? 0 : static_cast<std::uint32_t>(id);
+}
+
 bool KernelTypes::has_field(std::string_view type, std::string_view field) const {
   const btf_type* found = state_->find(std::string(type), BTF_KIND_STRUCT);
   if (found == nullptr) return false;
