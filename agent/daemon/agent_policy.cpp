@@ -56,9 +56,10 @@ void Agent::start_kubernetes() {
           .on_state = [this](PartState state,
                              std::string reason) { parts_.set("kubernetes", state, std::move(reason)); },
           .on_uninstall =
-              [this] {
-                if (!std::exchange(uninstalled_, true))
-                  log::warning(log::Part::policy, "the DaemonSet is gone: what is enforced goes with this agent");
+              [this](bool gone) {
+                if (gone && !uninstalled_)
+                  log::warning(log::Part::policy, "the DaemonSet is deleted: what is enforced goes with this agent");
+                uninstalled_ = gone;
               }});
   kubernetes_->start();
 }

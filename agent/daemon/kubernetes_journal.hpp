@@ -3,31 +3,38 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <string>
-#include <vector>
 
 #include "agent/base/error.hpp"
 #include "agent/daemon/policy_engine.hpp"
 
 namespace omnitide::daemon {
 
-// Blocks; one caller at a time. A line that a kill cut short counts as not written; a power loss may take the last
-// seconds. What is not there any more is asked of the server again.
+// By source; an empty text: the object is gone.
+using PolicyTexts = std::map<std::string, std::string, std::less<>>;
+
+// Blocks; safe from any thread. Each line has a checksum: one that a kill or a full disk cut short counts as not
+// written. A power loss may take the last seconds; what is missing is asked of the server again.
 class KubernetesJournal {
  public:
-  explicit KubernetesJournal(std::string path);
-  // All objects that held, each once, and the file is written anew with just them. Without a file: none.
-  [[nodiscard]] Result<std::vector<PolicyText>> load();
-  // At the end of the file; when that has become much longer than what it says, it is written anew.
-  [[nodiscard]] Result<> append(const std::vector<PolicyText>& changes);
+  // `cluster` tells clusters apart: what another one said counts as nothing.
+  KubernetesJournal(std::string path, std::string cluster);
+  // All objects of the last whole state with what changed since. Without one: none.
+  [[nodiscard]] Result<PolicyTexts> load();
+  // A whole state, in place of what was there.
+  [[nodiscard]] Result<> replace(const PolicyTexts& objects);
+  // Changes since the whole state. When the file has become much longer than what it says, it is written anew.
+  [[nodiscard]] Result<> append(const PolicyTexts& changes);
 
  private:
-  [[nodiscard]] Result<std::vector<PolicyText>> read() const;
-  [[nodiscard]] Result<> rewrite(const std::vector<PolicyText>& objects);
+  [[nodiscard]] Result<PolicyTexts> read() const;
+  [[nodiscard]] Result<> rewrite(const PolicyTexts& objects);
 
-  std::string path_;
+  std::string path_, header_;
+  std::mutex mutex_;
   std::uint64_t bytes_ = 0, least_ = 0;  // of the file; when it was written anew
-  bool torn_ = false;                    // the last line may have no end
 };
 
 }  // namespace omnitide::daemon

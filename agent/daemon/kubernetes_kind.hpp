@@ -1,9 +1,12 @@
 // One kind of the API server's objects: which are there, and what each says for policy.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,16 +39,28 @@ class KindFollower : public kubernetes::Receiver {
     on_whole_();
   }
   // An object that held in an earlier life of the agent: gone with the first whole state that has it not.
-  void remember(const PolicyText& object) { held_[object.source] = {hash_of(object.text), 0}; }
+  void remember(const std::string& source, std::string_view text) { held_[source] = {hash_of(text), 0}; }
+  // What this kind's definition is, seen from time to time: the objects of one that stays away are gone.
+  void look(SteadyTime now) {
+    const std::optional<Error>& problem = watcher->followed().problem;
+    if (!kind_.optional || !problem || problem->code != Code::not_found) {
+      absent_since_.reset();
+      absent_ = false;
+      return;
+    }
+    if (!absent_since_) absent_since_ = now;
+    absent_ = now - *absent_since_ >= std::chrono::seconds(2);  // a server that starts does not know its kinds at once
+    if (now - *absent_since_ < std::chrono::minutes(1) || held_.empty()) return;
+    begin();
+    whole();
+  }
 
   [[nodiscard]] const Kind& kind() const { return kind_; }
   [[nodiscard]] std::string prefix() const { return "kubernetes:" + std::string(kind_.name) + "/"; }
   [[nodiscard]] std::size_t size() const { return held_.size(); }
   // Whether all of them are known: a whole state came, or there is no such kind.
-  [[nodiscard]] bool known() const {
-    return whole_ || (kind_.optional && watcher && watcher->followed().problem &&
-                      watcher->followed().problem->code == Code::not_found);
-  }
+  [[nodiscard]] bool known() const { return whole_ || absent_; }
+  [[nodiscard]] bool absent() const { return absent_since_.has_value(); }
 
   std::unique_ptr<kubernetes::Watcher> watcher;
   std::function<void(const kubernetes::Meta&)> on_seen;  // may be empty; of each object that is put
@@ -57,6 +72,12 @@ class KindFollower : public kubernetes::Receiver {
     const bool same = !added && found->second.hash == hash;
     found->second = {hash, round_};
     if (!same) take_({found->first, std::move(text)});
+  }
+  // One that cannot be read stays as it was.
+  void hold(std::string_view bytes, kubernetes::Encoding encoding) {
+    const Result<kubernetes::Head> head = kubernetes::decode_head(bytes, encoding);
+    const auto found = head.has_value() ? held_.find(source_of(head->name)) : held_.end();
+    if (found != held_.end()) found->second.round = round_;
   }
 
  private:
@@ -81,7 +102,8 @@ class KindFollower : public kubernetes::Receiver {
   std::function<void()> on_whole_;
   Map held_;
   std::uint32_t round_ = 0;
-  bool whole_ = false;
+  bool whole_ = false, absent_ = false;
+  std::optional<SteadyTime> absent_since_;
 };
 
 template <class T>
@@ -90,7 +112,10 @@ class TypedFollower final : public KindFollower {
   using KindFollower::KindFollower;
   Result<> put(std::string_view bytes, kubernetes::Encoding encoding) override {
     const Result<T> object = kubernetes::decode<T>(bytes, encoding, {});
-    if (object.has_error()) return object.error();
+    if (object.has_error()) {
+      hold(bytes, encoding);
+      return object.error();
+    }
     if (on_seen) on_seen(object->meta);
     say(object->meta.name, policy_text(*object));
     return {};

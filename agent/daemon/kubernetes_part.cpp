@@ -7,7 +7,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <cstdlib>
+#include <exception>
 
+#include "agent/base/file.hpp"
 #include "agent/base/log.hpp"
 #include "agent/base/text.hpp"
 #include "agent/daemon/kubernetes_kind.hpp"
@@ -22,7 +24,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
+constexpr std::size_t kMostPem = std::size_t{1} << 20U;
 constexpr auto kDiskTime = 60s, kTick = 1s;
+constexpr auto kPatience = 10s;  // for the API server, before an earlier start's state is taken
 constexpr k8s::Resource kClusterPolicies{"policy.networking.k8s.io/v1alpha2", "clusternetworkpolicies", false};
 constexpr k8s::Resource kHostPolicies{"omnitide.io/v1alpha1", "hostpolicies", false};
 
@@ -31,15 +35,25 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// What tells one cluster from another: in pods all of them have the same address.
+std::string authority_of(const k8s::Access& access) {
+  if (!access.cas.text.empty()) return access.cas.text;
+  const Result<std::string> text = read_file(access.cas.file, kMostPem);
+  return text.has_value() ? *text : std::string();
+}
+
 }  // namespace
 
 // Only that an object which was there is there no more counts: a server that refuses or is silent says nothing of it.
 class OwnDaemonSet final : public k8s::Receiver {
  public:
-  explicit OwnDaemonSet(std::function<void()> on_gone) : on_gone_(std::move(on_gone)) {}
+  explicit OwnDaemonSet(std::function<void(bool)> on_gone) : on_gone_(std::move(on_gone)) {}
   void begin() override { seen_ = false; }
-  Result<> put(std::string_view /*bytes*/, k8s::Encoding /*encoding*/) override {
+  Result<> put(std::string_view bytes, k8s::Encoding encoding) override {
+    const Result<k8s::DaemonSet> object = k8s::decode<k8s::DaemonSet>(bytes, encoding, {});
+    if (object.has_error()) return object.error();
     seen_ = known_ = true;
+    on_gone_(object->meta.terminating);  // it waits for its pods
     return {};
   }
   void remove(const k8s::Name& /*name*/) override { gone(); }
@@ -50,9 +64,9 @@ class OwnDaemonSet final : public k8s::Receiver {
 
  private:
   void gone() {
-    if (std::exchange(known_, false)) on_gone_();
+    if (std::exchange(known_, false)) on_gone_(true);
   }
-  std::function<void()> on_gone_;
+  std::function<void(bool)> on_gone_;
   bool seen_ = false, known_ = false;
 };
 
@@ -61,8 +75,8 @@ KubernetesPart::KubernetesPart(asio::io_context& context, io::WorkerPool& pool, 
     : context_(context),
       pool_(pool),
       config_(std::move(config)),
+      path_(state_dir + "/kubernetes-objects"),
       hooks_(std::move(hooks)),
-      journal_(std::make_shared<KubernetesJournal>(state_dir + "/kubernetes-objects")),
       tick_(context) {}
 
 KubernetesPart::~KubernetesPart() = default;
@@ -72,13 +86,29 @@ Result<k8s::Access> KubernetesPart::access() const {
   return k8s::in_cluster(variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT"));
 }
 
+// A coroutine that ends by an exception (no memory) is no silence.
+void KubernetesPart::spawn(asio::awaitable<void> work) {
+  asio::co_spawn(context_, std::move(work), [this](const std::exception_ptr& problem) {
+    if (!problem || stopping_) return;
+    try {
+      std::rethrow_exception(problem);
+    } catch (const std::exception& caught) {
+      broken_ = fmt::format("no longer follows the API server, what was known holds: {}", caught.what());
+      log::error(log::Part::policy, "no longer follows the API server, what was known holds",
+                 {{"reason", caught.what()}});
+      report();
+    }
+  });
+}
+
 void KubernetesPart::start() {
   Result<k8s::Access> found = access();
   if (found.has_error()) return hooks_.on_state(PartState::failed, found.error().text());
   server_ = found->server;
+  journal_ = std::make_shared<KubernetesJournal>(path_, server_ + "\n" + authority_of(*found));
   client_ = std::make_unique<k8s::Client>(context_, pool_, std::move(*found));
   const auto take = [this](PolicyText change) { this->take(std::move(change)); };
-  const auto whole = [this] { kind_is_whole(); };
+  const auto whole = [this] { publish_when_known(); };
   const auto add = [&]<class T>(KindFollower::Kind kind) {
     kinds_.push_back(std::make_unique<TypedFollower<T>>(kind, take, whole));
     KindFollower& follower = *kinds_.back();
@@ -93,16 +123,16 @@ void KubernetesPart::start() {
   add.operator()<k8s::CustomObject>({"HostPolicy", kHostPolicies, true});
   follow_own_daemon_set();
   hooks_.on_state(PartState::starting, "asking " + server_);
-  asio::co_spawn(context_, run(), asio::detached);
+  spawn(run());
 }
 
 void KubernetesPart::follow_own_daemon_set() {
   if (config_.daemon_set.empty()) return;
   const std::size_t slash = config_.daemon_set.find('/');
-  own_ = std::make_unique<OwnDaemonSet>(hooks_.on_uninstall);
+  own_ = std::make_unique<OwnDaemonSet>([this](bool gone) { note_removal(set_gone_, gone); });
   // A namespace that goes takes its objects in any order: the pod may be told to end before its DaemonSet is gone.
   kinds_.front()->on_seen = [this, space = config_.daemon_set.substr(0, slash)](const k8s::Meta& meta) {
-    if (meta.terminating && meta.name.name == space) hooks_.on_uninstall();
+    if (meta.name.name == space) note_removal(space_going_, meta.terminating);
   };
   own_->watcher = std::make_unique<k8s::Watcher>(
       context_, *client_, *own_,
@@ -110,7 +140,12 @@ void KubernetesPart::follow_own_daemon_set() {
                             .scope = {.space = config_.daemon_set.substr(0, slash),
                                       .labels = {},
                                       .fields = "metadata.name=" + config_.daemon_set.substr(slash + 1)}});
-  asio::co_spawn(context_, own_->watcher->run(), asio::detached);
+  spawn(own_->watcher->run());
+}
+
+void KubernetesPart::note_removal(bool& which, bool gone) {
+  which = gone;
+  hooks_.on_uninstall(set_gone_ || space_going_);
 }
 
 void KubernetesPart::stop() {
@@ -120,28 +155,31 @@ void KubernetesPart::stop() {
     kind->watcher->stop();
   if (own_) own_->watcher->stop();
   if (client_) client_->close();
+  if (replaced_ && !unkept_.empty()) (void)journal_->append(unkept_);
 }
 
 asio::awaitable<void> KubernetesPart::run() {
   co_await load();
   if (stopping_) co_return;
+  began_ = std::chrono::steady_clock::now();
   for (const auto& kind : kinds_)
-    asio::co_spawn(context_, kind->watcher->run(), asio::detached);
+    spawn(kind->watcher->run());
   while (!stopping_) {
     tick_.expires_after(kTick);
     co_await tick_.async_wait(kTuple);
     if (stopping_) co_return;
-    kind_is_whole();  // a kind that turned out not to be there
+    for (const auto& kind : kinds_)
+      kind->look(std::chrono::steady_clock::now());
+    publish_when_known();
     report();
-    if (!unkept_.empty() && !keeping_) asio::co_spawn(context_, keep(), asio::detached);
+    if (told_ && !keeping_ && (!unkept_.empty() || (!replaced_ && all_known()))) spawn(keep());
   }
 }
 
-// What held before this start holds until the server says otherwise.
+// What held before this start holds when the server does not answer soon.
 asio::awaitable<void> KubernetesPart::load() {
-  using Objects = std::vector<PolicyText>;
-  std::function<Result<Objects>()> job = [journal = journal_] { return journal->load(); };
-  Result<Objects> known = co_await pool_.run_for<Objects>(std::move(job), kDiskTime);
+  std::function<Result<PolicyTexts>()> job = [journal = journal_] { return journal->load(); };
+  Result<PolicyTexts> known = co_await pool_.run_for<PolicyTexts>(std::move(job), kDiskTime);
   if (stopping_) co_return;
   if (known.has_error()) {
     journal_problem_ = known.error().text();
@@ -149,43 +187,62 @@ asio::awaitable<void> KubernetesPart::load() {
                  {{"reason", journal_problem_}});
     co_return;
   }
-  if (known->empty()) co_return;
-  for (const PolicyText& object : *known)
+  const auto has_kind = [this](const std::string& source) {
+    return std::ranges::any_of(kinds_, [&source](const auto& kind) { return source.starts_with(kind->prefix()); });
+  };
+  std::erase_if(*known, [&has_kind](const auto& object) { return !has_kind(object.first); });
+  loaded_ = replaced_ = !known->empty();
+  for (const auto& [source, text] : *known)
     for (const auto& kind : kinds_)
-      if (object.source.starts_with(kind->prefix())) kind->remember(object);
-  told_whole_ = true;
-  hooks_.on_objects(std::move(*known), true);
+      if (source.starts_with(kind->prefix())) kind->remember(source, text);
+  untold_ = std::move(*known);
 }
 
+// The file is begun by a whole state, and goes on with changes.
 asio::awaitable<void> KubernetesPart::keep() {
   keeping_ = true;
-  const auto changes = std::make_shared<const std::vector<PolicyText>>(std::exchange(unkept_, {}));
-  std::function<Result<int>()> job = [journal = journal_, changes]() -> Result<int> {
-    Result<> kept = journal->append(*changes);
+  const bool anew = !replaced_;
+  const auto changes = std::make_shared<const PolicyTexts>(std::exchange(unkept_, {}));
+  std::function<Result<int>()> job = [journal = journal_, changes, anew]() -> Result<int> {
+    Result<> kept = anew ? journal->replace(*changes) : journal->append(*changes);
     if (kept.has_error()) return std::move(kept).error();
     return 0;
   };
   const Result<int> kept = co_await pool_.run_for<int>(std::move(job), kDiskTime);
   keeping_ = false;
   journal_problem_ = kept.has_error() ? kept.error().text() : std::string();
+  if (kept.has_value()) {
+    replaced_ = true;
+    co_return;
+  }
+  // Tried again with what came since, the newer word for each.
+  for (const auto& [source, text] : *changes)
+    unkept_.try_emplace(source, text);
 }
 
 void KubernetesPart::take(PolicyText change) {
-  unkept_.push_back(change);
-  gathered_.push_back(std::move(change));
-  if (told_whole_) flush();
+  unkept_.insert_or_assign(change.source, change.text);
+  untold_.insert_or_assign(std::move(change.source), std::move(change.text));
+  if (told_) flush();
 }
 
 bool KubernetesPart::all_known() const {
   return std::ranges::all_of(kinds_, [](const auto& kind) { return kind->known(); });
 }
 
-// Half of the objects would be another policy: they are given on when all kinds are known.
-void KubernetesPart::kind_is_whole() {
-  if (told_whole_ || !all_known()) return;
-  told_whole_ = true;
-  hooks_.on_objects(std::exchange(gathered_, {}), true);
-  report();
+void KubernetesPart::publish() {
+  std::vector<PolicyText> changes;
+  changes.reserve(untold_.size());
+  for (auto& [source, text] : std::exchange(untold_, {}))
+    changes.push_back({source, std::move(text)});
+  hooks_.on_objects(std::move(changes), !std::exchange(told_, true));
+}
+
+// Half of the objects would be another policy: they are told when all kinds are known, or were before this start.
+void KubernetesPart::publish_when_known() {
+  if (told_) return;
+  const bool waited = loaded_ && std::chrono::steady_clock::now() - began_ >= kPatience;
+  if (all_known() || waited) publish();
 }
 
 // What one read of the connection brought goes on as one change.
@@ -193,19 +250,28 @@ void KubernetesPart::flush() {
   if (std::exchange(flushing_, true)) return;
   asio::post(context_, [this] {
     flushing_ = false;
-    if (!stopping_ && !gathered_.empty()) hooks_.on_objects(std::exchange(gathered_, {}), false);
+    if (!stopping_ && !untold_.empty()) publish();
   });
 }
 
-void KubernetesPart::report() {
-  std::string problem;
+std::string KubernetesPart::problem() const {
+  if (!broken_.empty()) return broken_;
   for (const auto& kind : kinds_) {
-    const std::optional<Error>& refused = kind->watcher->followed().problem;
-    if (refused && problem.empty() && !(kind->kind().optional && refused->code == Code::not_found))
-      problem = fmt::format("{}: {}; what was known holds", kind->kind().resource.plural, refused->text());
+    const k8s::Followed& followed = kind->watcher->followed();
+    if (followed.problem && !kind->absent())
+      return fmt::format("{}: {}; what was known holds", kind->kind().resource.plural, followed.problem->text());
+    if (followed.unreadable > 0)
+      return fmt::format("{} of the {} could not be read and stay as they were", followed.unreadable,
+                         kind->kind().resource.plural);
   }
-  if (problem.empty()) problem = journal_problem_;
-  if (!problem.empty()) return hooks_.on_state(PartState::degraded, problem);
+  if (own_ && own_->watcher->followed().problem)
+    return "the agent's own DaemonSet: " + own_->watcher->followed().problem->text();
+  return journal_problem_;
+}
+
+void KubernetesPart::report() {
+  const std::string wrong = problem();
+  if (!wrong.empty()) return hooks_.on_state(PartState::degraded, wrong);
   if (!all_known()) return hooks_.on_state(PartState::starting, "asking " + server_);
   hooks_.on_state(PartState::on, "follows " + server_);
 }

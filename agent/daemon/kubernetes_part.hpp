@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.hpp"
 #include "agent/config/config.hpp"
 #include "agent/daemon/kubernetes_journal.hpp"
 #include "agent/io/worker_pool.hpp"
@@ -27,7 +28,7 @@ class KubernetesPart {
   struct Hooks {
     std::function<void(std::vector<PolicyText>, bool whole)> on_objects;  // see PolicyPart::add_kubernetes
     std::function<void(model::PartState, std::string)> on_state;
-    std::function<void()> on_uninstall;  // the DaemonSet that runs this agent was deleted
+    std::function<void(bool)> on_uninstall;  // the DaemonSet that runs this agent was deleted, or is there again
   };
   // `state_dir` is the agent's. Everything is called on the loop.
   KubernetesPart(boost::asio::io_context& context, io::WorkerPool& pool, config::KubernetesConfig config,
@@ -40,28 +41,41 @@ class KubernetesPart {
   void stop();
 
  private:
+  void spawn(boost::asio::awaitable<void> work);
   [[nodiscard]] boost::asio::awaitable<void> run();
   [[nodiscard]] boost::asio::awaitable<void> load();
   [[nodiscard]] boost::asio::awaitable<void> keep();
   [[nodiscard]] Result<kubernetes::Access> access() const;
   void follow_own_daemon_set();
+  void note_removal(bool& which, bool gone);
   void take(PolicyText change);
-  void kind_is_whole();
+  void publish();
+  void publish_when_known();
   void flush();
   void report();
+  [[nodiscard]] std::string problem() const;
   [[nodiscard]] bool all_known() const;
 
   boost::asio::io_context& context_;
   io::WorkerPool& pool_;
   config::KubernetesConfig config_;
+  std::string path_;
   Hooks hooks_;
   std::shared_ptr<KubernetesJournal> journal_;
-  std::string server_, journal_problem_;
+  std::string server_, journal_problem_, broken_;
   std::unique_ptr<kubernetes::Client> client_;
   std::vector<std::unique_ptr<KindFollower>> kinds_;
   std::unique_ptr<OwnDaemonSet> own_;
-  std::vector<PolicyText> gathered_, unkept_;  // for the policy; for the disk
-  bool flushing_ = false, keeping_ = false, told_whole_ = false, stopping_ = false;
+  // The last word about each object: what policy was not told yet (before the first whole state: all of them), and what
+  // is not on the disk.
+  PolicyTexts untold_, unkept_;
+  SteadyTime began_{};
+  bool loaded_ = false;    // untold_ began with a whole state of an earlier start
+  bool told_ = false;      // policy has a whole state
+  bool replaced_ = false;  // the file has one of this start, or needs none
+  bool flushing_ = false, stopping_ = false;
+  bool keeping_ = false;
+  bool set_gone_ = false, space_going_ = false;  // the own DaemonSet; its namespace
   boost::asio::steady_timer tick_;
 };
 

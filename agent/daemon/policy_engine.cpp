@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "agent/base/log.hpp"
@@ -181,9 +182,24 @@ void PolicyEngine::note_sets(const policy::PlanUpdate& update, bool whole) {
   }
 }
 
-PolicyReport PolicyEngine::turn(const PolicyWork& work) {
+void PolicyEngine::defer(const PolicyWork& work) {
+  deferred_.directory = work.directory;
+  deferred_.desired = work.desired;
+  deferred_.kubernetes = work.kubernetes;
+}
+
+void PolicyEngine::add_deferred(PolicyWork& work) {
+  PolicyWork before = std::exchange(deferred_, {});
+  work.directory = work.directory || before.directory;
+  if (!work.desired) work.desired = before.desired;
+  std::ranges::move(work.kubernetes, std::back_inserter(before.kubernetes));
+  work.kubernetes = std::move(before.kubernetes);
+}
+
+PolicyReport PolicyEngine::turn(PolicyWork work) {
   awaits_kubernetes_ = awaits_kubernetes_ && !work.kubernetes_whole;
   if (work.changes_objects() || work.retry) {
+    add_deferred(work);
     if (const std::string reason = may_not_start(); reason.empty()) {
       const auto begin = steady_clock::now();
       const policy::Changes changes = read(work);
@@ -191,6 +207,7 @@ PolicyReport PolicyEngine::turn(const PolicyWork& work) {
       if (!changes.empty() || whole_next_ || compile_anew_) compile_and_publish(changes);
     } else {
       report_.failure = reason;
+      defer(work);
     }
   }
   const auto warn = [this](const Result<>& done, std::string_view what) {

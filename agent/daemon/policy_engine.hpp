@@ -73,12 +73,14 @@ class PolicyEngine {
   PolicyEngine(config::PolicyConfig config, std::string node_name, bool from_kubernetes);
   [[nodiscard]] Result<> open();
   // Does the work; failures are in the report.
-  [[nodiscard]] PolicyReport turn(const PolicyWork& work);
+  [[nodiscard]] PolicyReport turn(PolicyWork work);
   [[nodiscard]] std::vector<NamedFlow> flows(std::size_t most);
   [[nodiscard]] int monitor_fd() const { return enforcement_->monitor_fd(); }
   [[nodiscard]] int events_fd() const { return enforcement_->events_fd(); }
 
  private:
+  void defer(const PolicyWork& work);
+  void add_deferred(PolicyWork& work);
   [[nodiscard]] policy::Changes read(const PolicyWork& work);
   void compile_and_publish(const policy::Changes& changes);
   void publish(const policy::PlanUpdate& update, bool whole);
@@ -91,6 +93,7 @@ class PolicyEngine {
   config::PolicyConfig config_;
   std::string node_name_;
   bool awaits_kubernetes_;
+  PolicyWork deferred_;  // what came while nothing may be published
   std::optional<enforcement::Enforcement> enforcement_;
   std::optional<policy::Directory> directory_;
   policy::Store store_;

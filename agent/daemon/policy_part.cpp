@@ -112,6 +112,7 @@ void PolicyPart::set_desired(registration::DesiredRef desired) {
 }
 
 void PolicyPart::add_kubernetes(std::vector<PolicyText> changes, bool whole) {
+  if (!failed_.empty()) return;  // nobody takes them
   want([&changes, whole](PolicyWork& work) {
     std::ranges::move(changes, std::back_inserter(work.kubernetes));
     work.kubernetes_whole = work.kubernetes_whole || whole;

@@ -91,7 +91,7 @@ spec:
 YAML
   } | apply
   kubectl apply -k "$root/manifests/kustomize/overlays/local" >/dev/null 2>&1
-  kubectl -n shop wait --for=condition=Ready pods --all --timeout=60s >/dev/null
+  check "pods start" kubectl -n shop wait --for=condition=Ready pods --all --timeout=60s
   check "agents rolled out" kubectl -n omnitide-system rollout status ds/omnitide-agent --timeout=90s
   for node in 1 2; do check "node $node follows the API server and enforces" within 20 policy_ready "$node"; done
   for each in server1 server2 client1 client2; do find_addresses $each; done
@@ -168,7 +168,7 @@ YAML
 
 new_pod() {
   pod shop late 1 "app: stranger" | apply
-  kubectl -n shop wait --for=condition=Ready pod/late --timeout=30s >/dev/null
+  check "a pod that came later starts" kubectl -n shop wait --for=condition=Ready pod/late --timeout=60s
   find_addresses late
   everywhere "a pod that came later is no client" blocked late
 }
