@@ -3,7 +3,7 @@
 # Its programs are built by Go once, and kept in OMNITIDE_CLUSTER_BIN (default: a cache folder of the user).
 
 CLUSTER_PACKAGES=(containerd runc containernetworking-plugins conntrack nftables iproute2 openssl curl util-linux procps gcc
-  libc6-dev jq)
+  libc6-dev jq bpftool)
 
 # Each on a cluster of its own. Uses the caller's passed, failed, shared.
 one_cluster() {
