@@ -1,17 +1,16 @@
 #include "agent/cli/journal.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
 
 #include "agent/base/clock.hpp"
+#include "agent/base/shared_library.hpp"
 #include "agent/base/text.hpp"
 
 namespace omnitide::cli {
@@ -32,17 +31,16 @@ struct Library {
   int (*get_time)(Handle*, std::uint64_t*) = nullptr;
 
   [[nodiscard]] bool load() {
-    void* library = ::dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return false;
-    const auto find = [library](auto& function, const char* name) {
-      void* address = ::dlsym(library, name);
-      std::memcpy(&function, &address, sizeof address);  // as POSIX has it: an object pointer holds the function's
-      return address != nullptr;
-    };
-    return find(open, "sd_journal_open") && find(close, "sd_journal_close") &&
-           find(add_match, "sd_journal_add_match") && find(add_disjunction, "sd_journal_add_disjunction") &&
-           find(seek_tail, "sd_journal_seek_tail") && find(previous, "sd_journal_previous") &&
-           find(get_data, "sd_journal_get_data") && find(get_time, "sd_journal_get_realtime_usec");
+    SharedLibrary found(kLibSystemd);
+    found.find("sd_journal_open", open);
+    found.find("sd_journal_close", close);
+    found.find("sd_journal_add_match", add_match);
+    found.find("sd_journal_add_disjunction", add_disjunction);
+    found.find("sd_journal_seek_tail", seek_tail);
+    found.find("sd_journal_previous", previous);
+    found.find("sd_journal_get_data", get_data);
+    found.find("sd_journal_get_realtime_usec", get_time);
+    return found.good();
   }
 };
 

@@ -1,18 +1,19 @@
 // `maintenance`: what the package's oneshot units do as root. It takes nothing from outside: what is done stands in
 // configuration that root alone can write.
 #include <fmt/format.h>
-#include <sys/timex.h>
 #include <unistd.h>
 
+#include "agent/base/clock.hpp"
+#include "agent/base/clock_sync.hpp"
 #include "agent/base/file.hpp"
 #include "agent/base/root.hpp"
 #include "agent/base/text.hpp"
+#include "agent/base/trust.hpp"
 #include "agent/cli/commands.hpp"
 #include "agent/config/health_keys.hpp"
 #include "health/maintenance/clean.hpp"
 #include "health/maintenance/disk_report.hpp"
 #include "health/maintenance/journal_vacuum.hpp"
-#include "health/maintenance/root_files.hpp"
 
 namespace omnitide::cli {
 
@@ -26,7 +27,8 @@ Result<config::RemediationConfig> root_config(const Session& session) {
   options.environment.clear();
   const config::Loaded loaded = config::load(options);
   if (!loaded.valid()) return fail(Code::invalid_argument, loaded.faults.front().text());
-  if (Result<> good = health::only_by_root(loaded.config.files); good.has_error()) return std::move(good).error();
+  for (const std::string& file : loaded.config.files)
+    if (Result<> good = only_root_writes(file); good.has_error()) return std::move(good).error();
   return loaded.config.health.remediation;
 }
 
@@ -39,20 +41,17 @@ int vacuum(const Session& session) {
   return done.has_error() ? session.failed(done.error()) : 0;
 }
 
-// Ages are nothing to go by when the clock may be anywhere.
-bool clock_is_in_step() {
-  timex asked{};
-  return ::adjtimex(&asked) != TIME_ERROR;
-}
-
 int clean(const Session& session) {
   const Result<config::RemediationConfig> config = root_config(session);
   if (config.has_error()) return session.failed(config.error());
   if (config->clean.empty()) return session.print("Nothing to do: health.remediation.clean is not set\n");
-  if (!clock_is_in_step())
-    return session.failed(fail(Code::failed_precondition,
-                               "no time service keeps the clock in step, so the age of files "
-                               "is not known; nothing is removed"));
+  // Ages are nothing to go by when the clock may be anywhere.
+  if (!clock_in_step())
+    return session.failed(
+        fail(Code::failed_precondition,
+             "no time service keeps the clock in step, so nobody knows how old a "
+             "file is; nothing is removed")
+            .with_hint("set up systemd-timesyncd or chrony: timedatectl shows whether it is in step"));
   int code = 0;
   for (const std::string& text : config->clean) {
     const std::optional<config::Cleaning> what = config::parse_cleaning(text);

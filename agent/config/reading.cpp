@@ -10,10 +10,6 @@
 
 namespace omnitide::config {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_alphanumeric(char c) { return is_letter(c) || is_digit(c); }
-
 std::string quote(std::string_view text) { return fmt::format("\"{}\"", printable(text, 100)); }
 
 void add(Problems& problems, const Value& value, std::string field, std::string message, std::string hint) {

@@ -7,14 +7,11 @@
 #include <string>
 #include <string_view>
 
+#include "agent/base/characters.hpp"
 #include "agent/config/document.hpp"
 #include "agent/config/values.hpp"
 
 namespace omnitide::config {
-
-[[nodiscard]] bool is_letter(char c);
-[[nodiscard]] bool is_digit(char c);
-[[nodiscard]] bool is_alphanumeric(char c);
 
 [[nodiscard]] std::string quote(std::string_view text);  // printable, in quotes
 void add(Problems& problems, const Value& value, std::string field, std::string message, std::string hint);

@@ -1,7 +1,7 @@
 #include "agent/daemon/health_action.hpp"
 
+#include <chrono>
 #include <functional>
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -16,14 +16,7 @@ using health::ActionKind;
 
 namespace {
 
-asio::awaitable<Result<>> on_worker(io::WorkerPool& pool, std::function<Result<>()> work) {
-  constexpr std::chrono::milliseconds kPatience = std::chrono::seconds(10);
-  const auto outcome = std::make_shared<Result<>>();
-  std::function<void()> job = [outcome, work = std::move(work)] { *outcome = work(); };
-  const Result<> ran = co_await pool.run(job, kPatience);
-  if (ran.has_error()) co_return ran;
-  co_return *outcome;
-}
+constexpr std::chrono::milliseconds kActionPatience = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -37,8 +30,8 @@ asio::awaitable<Result<>> do_action(io::WorkerPool& pool, health::Action action)
       co_return co_await queue_unit_job(pool, UnitJob::restart, std::move(action.target));
     case ActionKind::vacuum_journal: co_return co_await queue_unit_job(pool, UnitJob::start, std::string(kVacuumUnit));
     case ActionKind::clean: co_return co_await queue_unit_job(pool, UnitJob::start, std::string(kCleanUnit));
-    case ActionKind::reset_link: co_return co_await on_worker(pool, std::move(reset));
-    case ActionKind::reboot: co_return co_await on_worker(pool, std::move(reboot));
+    case ActionKind::reset_link: co_return co_await pool.run_for<void>(reset, kActionPatience);
+    case ActionKind::reboot: co_return co_await pool.run_for<void>(reboot, kActionPatience);
   }
   co_return Result<>();
 }

@@ -10,6 +10,7 @@
 #include <map>
 #include <utility>
 
+#include "agent/base/characters.hpp"
 #include "agent/base/clock.hpp"
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
@@ -59,9 +60,8 @@ class PluginReader {
     return value != nullptr && value->kind_case() == Value::kStringValue ? value->string_value() : std::string();
   }
   static bool word(std::string_view text) {
-    return !text.empty() && text.size() <= 128 && std::ranges::all_of(text, [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-    });
+    return !text.empty() && text.size() <= 128 &&
+           std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
   }
 
   void duration(const Struct& object, const std::string& key, const std::string& field, std::chrono::milliseconds least,

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "agent/base/characters.hpp"
 #include "agent/base/clock.hpp"
 #include "agent/base/file.hpp"
 #include "agent/base/log.hpp"
@@ -41,9 +42,8 @@ const google::protobuf::ListValue* list(const Struct& object, const std::string&
 
 // A CamelCase word, as conditions and reasons are.
 bool is_word(std::string_view word) {
-  return !word.empty() && word.size() <= kLongestWord && std::ranges::all_of(word, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  });
+  return !word.empty() && word.size() <= kLongestWord &&
+         std::ranges::all_of(word, [](char c) { return is_alphanumeric(c) || c == '_' || c == '-'; });
 }
 
 // Where the lines come from: "plugin", "pluginConfig", "logPath" and "lookback".

@@ -1,6 +1,4 @@
-// The journal by libsystemd's sd_journal, https://www.freedesktop.org/software/systemd/man/sd-journal.html. Loaded when
-// it is needed: docs/adr/0010-lazy-libraries.md has it for larger ones, this is as in systemd_bus.cpp.
-#include <dlfcn.h>
+// The journal by libsystemd's sd_journal, https://www.freedesktop.org/software/systemd/man/sd-journal.html.
 #include <fmt/format.h>
 #include <systemd/sd-journal.h>
 
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "agent/base/clock.hpp"
+#include "agent/base/shared_library.hpp"
 #include "agent/daemon/log_feed.hpp"
 
 namespace omnitide::daemon {
@@ -36,19 +35,23 @@ struct JournalLibrary {
   bool good = false;
 
   JournalLibrary() {
-    void* library = ::dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return;
-    const auto find = [library](const char* name, auto& out) {
-      out = reinterpret_cast<std::remove_reference_t<decltype(out)>>(::dlsym(library, name));
-      return out != nullptr;
-    };
-    good = find("sd_journal_open", open) && find("sd_journal_open_directory", open_folder) &&
-           find("sd_journal_close", close) && find("sd_journal_add_match", add_match) &&
-           find("sd_journal_set_data_threshold", set_threshold) && find("sd_journal_get_fd", descriptor) &&
-           find("sd_journal_process", process) && find("sd_journal_next", next) && find("sd_journal_get_data", data) &&
-           find("sd_journal_get_cursor", cursor) && find("sd_journal_test_cursor", test_cursor) &&
-           find("sd_journal_seek_cursor", seek_cursor) && find("sd_journal_seek_realtime_usec", seek_time) &&
-           find("sd_journal_has_runtime_files", has_runtime) && find("sd_journal_has_persistent_files", has_persistent);
+    SharedLibrary found(kLibSystemd);
+    found.find("sd_journal_open", open);
+    found.find("sd_journal_open_directory", open_folder);
+    found.find("sd_journal_close", close);
+    found.find("sd_journal_add_match", add_match);
+    found.find("sd_journal_set_data_threshold", set_threshold);
+    found.find("sd_journal_get_fd", descriptor);
+    found.find("sd_journal_process", process);
+    found.find("sd_journal_next", next);
+    found.find("sd_journal_get_data", data);
+    found.find("sd_journal_get_cursor", cursor);
+    found.find("sd_journal_test_cursor", test_cursor);
+    found.find("sd_journal_seek_cursor", seek_cursor);
+    found.find("sd_journal_seek_realtime_usec", seek_time);
+    found.find("sd_journal_has_runtime_files", has_runtime);
+    found.find("sd_journal_has_persistent_files", has_persistent);
+    good = found.good();
   }
 };
 

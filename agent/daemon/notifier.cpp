@@ -1,6 +1,5 @@
 #include "agent/daemon/notifier.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,6 +9,7 @@
 #include <cstdint>
 
 #include "agent/base/log.hpp"
+#include "agent/base/shared_library.hpp"
 
 namespace omnitide::daemon {
 
@@ -17,20 +17,17 @@ namespace asio = boost::asio;
 
 namespace {
 
-// libsystemd brings five more libraries, which every command of this program would pay for at its start. So it is
-// loaded only where systemd listens.
+// libsystemd is loaded only where systemd listens.
 class Systemd {
  public:
   Systemd() {
     if (::getenv("NOTIFY_SOCKET") == nullptr) return;
-    void* library = ::dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
+    SharedLibrary library(kLibSystemd);
+    library.find("sd_notify", notify_);
+    library.find("sd_watchdog_enabled", watchdog_enabled_);
+    if (!library.good())
       log::warning(log::Part::agent, "libsystemd cannot be loaded, systemd is not told of readiness",
-                   {{"reason", ::dlerror()}});
-      return;
-    }
-    notify_ = reinterpret_cast<decltype(notify_)>(::dlsym(library, "sd_notify"));
-    watchdog_enabled_ = reinterpret_cast<decltype(watchdog_enabled_)>(::dlsym(library, "sd_watchdog_enabled"));
+                   {{"reason", library.problem()}});
   }
   void notify(const std::string& state) const {
     if (notify_ != nullptr) notify_(0, state.c_str());

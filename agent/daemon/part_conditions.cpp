@@ -4,6 +4,8 @@
 #include <array>
 #include <string_view>
 
+#include "agent/base/characters.hpp"
+
 namespace omnitide::daemon {
 
 namespace {
@@ -17,7 +19,7 @@ std::string camel_case(std::string_view words) {
   std::string out;
   bool first = true;
   for (const char c : words) {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    const bool letter = is_alphanumeric(c);
     if (letter) out += first && c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     first = !letter;
   }

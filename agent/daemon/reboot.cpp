@@ -1,10 +1,11 @@
 #include "agent/daemon/reboot.hpp"
 
-#include <dlfcn.h>
 #include <systemd/sd-bus.h>
 
 #include <cstdint>
 #include <string>
+
+#include "agent/base/shared_library.hpp"
 
 namespace omnitide::daemon {
 
@@ -12,7 +13,6 @@ namespace {
 
 constexpr std::uint64_t kTimeoutMicroseconds = 5'000'000;
 
-// Loaded when it is needed: see notifier.cpp.
 struct Library {
   decltype(&::sd_bus_open_system) open = nullptr;
   decltype(&::sd_bus_set_method_call_timeout) set_timeout = nullptr;
@@ -22,16 +22,13 @@ struct Library {
   bool good = false;
 
   Library() {
-    void* library = ::dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return;
-    good = find(library, "sd_bus_open_system", open) && find(library, "sd_bus_set_method_call_timeout", set_timeout) &&
-           find(library, "sd_bus_flush_close_unref", close) && find(library, "sd_bus_call_method", call) &&
-           find(library, "sd_bus_error_free", free_error);
-  }
-  template <class Function>
-  static bool find(void* library, const char* name, Function& out) {
-    out = reinterpret_cast<Function>(::dlsym(library, name));
-    return out != nullptr;
+    SharedLibrary found(kLibSystemd);
+    found.find("sd_bus_open_system", open);
+    found.find("sd_bus_set_method_call_timeout", set_timeout);
+    found.find("sd_bus_flush_close_unref", close);
+    found.find("sd_bus_call_method", call);
+    found.find("sd_bus_error_free", free_error);
+    good = found.good();
   }
 };
 

@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
+#include "agent/base/characters.hpp"
 #include "agent/base/text.hpp"
 
 namespace omnitide::registry {
 
 namespace {
-
-bool is_alphanumeric(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 
 // Begins and ends with a letter or digit; '-', '_' and '.' between.
 bool is_label_text(std::string_view text, std::size_t limit) {

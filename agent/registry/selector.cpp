@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/base/characters.hpp"
 #include "agent/base/text.hpp"
 
 namespace omnitide::registry {
@@ -13,10 +14,7 @@ namespace {
 constexpr std::size_t kMaxText = 4096, kMaxRequirements = 64, kMaxValues = 256;
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
-bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-         c == '.' || c == '/';
-}
+bool is_word(char c) { return is_alphanumeric(c) || c == '-' || c == '_' || c == '.' || c == '/'; }
 
 }  // namespace
 

@@ -16,7 +16,6 @@
 #include <string>
 #include <thread>
 
-#include "health/maintenance/root_files.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/fixture.hpp"
 
@@ -130,24 +129,4 @@ TEST_CASE("another filesystem, and the same one mounted below, are not entered")
   }).join();
   REQUIRE_FALSE(thrown);
   CHECK(fs::exists(tree.path() + "/other/old"));
-}
-
-TEST_CASE("what is done as root is configured by files that only root can write") {
-  test::TempTree tree;
-  tree.file("etc/good.yaml", "").file("open/bad.yaml", "");
-  const std::string etc = tree.path() + "/etc", open = tree.path() + "/open";
-  const auto refused = [](const std::string& path) { return health::only_by_root({path}).has_error(); };
-  REQUIRE(::geteuid() == 0);  // root is needed
-  ::chmod(etc.c_str(), 0750);
-  CHECK_FALSE(refused(etc + "/good.yaml"));
-  ::chmod((etc + "/good.yaml").c_str(), 0664);
-  CHECK(refused(etc + "/good.yaml"));
-  ::chmod((etc + "/good.yaml").c_str(), 0644);
-  ::chmod(open.c_str(), 0777);
-  CHECK(refused(open + "/bad.yaml"));
-  fs::create_symlink(etc + "/good.yaml", etc + "/link.yaml");
-  CHECK(refused(etc + "/link.yaml"));
-  CHECK(refused(etc + "/nothing.yaml"));
-  REQUIRE(::chown((etc + "/good.yaml").c_str(), 65534, 0) == 0);
-  CHECK(refused(etc + "/good.yaml"));
 }
