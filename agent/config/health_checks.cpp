@@ -55,7 +55,9 @@ class CheckReader {
         {"max_age", &CheckReader::read_max_age},   {"interval", &CheckReader::read_interval},
         {"timeout", &CheckReader::read_timeout},   {"failures", &CheckReader::read_failures},
         {"successes", &CheckReader::read_success}, {"condition", &CheckReader::read_condition},
-        {"reason", &CheckReader::read_reason},     {"message", &CheckReader::read_message}};
+        {"reason", &CheckReader::read_reason},     {"message", &CheckReader::read_message},
+        {"tls", &CheckReader::read_tls},           {"certificate", &CheckReader::read_certificate},
+        {"key_file", &CheckReader::read_key_file}, {"server_name", &CheckReader::read_server_name}};
     const auto found = std::ranges::find(known, entry.key, &std::pair<std::string, Take>::first);
     if (found != known.end()) {
       at_ = entry.key;
@@ -174,8 +176,26 @@ class CheckReader {
     if (const auto text = text_of(value, "a text of 1 to 256 bytes")) out_.body = *text;
   }
   void read_ca_file(const Value& value) {
-    only_ = CheckKind::http;
     with_field([&](Problems& own) { read_path(value, false, kLongestPath, out_.ca_file, own); });
+  }
+  void read_tls(const Value& value) {
+    only_ = CheckKind::grpc;
+    with_field([&](Problems& own) { read_boolean(value, out_.tls, own); });
+  }
+  void read_certificate(const Value& value) {
+    only_ = CheckKind::grpc;
+    with_field([&](Problems& own) { read_path(value, false, kLongestPath, out_.certificate, own); });
+  }
+  void read_key_file(const Value& value) {
+    only_ = CheckKind::grpc;
+    with_field([&](Problems& own) { read_path(value, false, kLongestPath, out_.key_file, own); });
+  }
+  void read_server_name(const Value& value) {
+    only_ = CheckKind::grpc;
+    const auto text = text_of(value, "a host name");
+    if (text && !is_host_name(*text) && !is_address(AF_INET6, *text))
+      return say(value, at_, fmt::format("{} is no host name", quote(*text)), "give one such as orders.example");
+    if (text) out_.server_name = *text;
   }
   void read_service(const Value& value) {
     only_ = CheckKind::grpc;
@@ -213,13 +233,26 @@ class CheckReader {
   }
 
   void check_together() {
+    if (!out_.ca_file.empty() && out_.kind != CheckKind::grpc && !only_) only_ = CheckKind::http;
     if (only_ && kinds_ == 1 && *only_ != out_.kind)
       say(value_, "", fmt::format("has keys that belong to {}", name(*only_)),
-          "status, body and ca_file are of http, service of grpc, max_age of file");
+          "status and body are of http, service, tls, certificate, key_file and server_name of grpc, ca_file of both, "
+          "max_age of file");
+    if (out_.kind == CheckKind::grpc) check_tls();
     if (!timed_) out_.timeout = std::min(out_.timeout, out_.interval);
     if (out_.timeout > out_.interval)
       say(value_, "timeout", fmt::format("is longer than the interval of {}", format_duration(out_.interval)),
           "a check ends before its next one begins");
+  }
+
+  void check_tls() {
+    const bool any =
+        !out_.ca_file.empty() || !out_.certificate.empty() || !out_.key_file.empty() || !out_.server_name.empty();
+    if (any && !out_.tls) say(value_, "", "has keys of TLS without it", "add tls: true");
+    if (out_.tls && out_.target.starts_with("unix:"))
+      say(value_, "tls", "is not there on a unix socket", "leave it out, or give HOST:PORT");
+    if (out_.certificate.empty() != out_.key_file.empty())
+      say(value_, "", "has only one of certificate and key_file", "give both, or none");
   }
 
   const Value& value_;
@@ -288,6 +321,10 @@ Value show_checks(const std::vector<HealthCheckConfig>& checks) {
     put("body", !check.body.empty(), text_value(check.body));
     put("ca_file", !check.ca_file.empty(), text_value(check.ca_file));
     put("service", !check.service.empty(), text_value(check.service));
+    put("tls", check.tls, show(check.tls));
+    put("certificate", !check.certificate.empty(), text_value(check.certificate));
+    put("key_file", !check.key_file.empty(), text_value(check.key_file));
+    put("server_name", !check.server_name.empty(), text_value(check.server_name));
     put("max_age", check.max_age != usual.max_age, show(check.max_age));
     put("interval", check.interval != usual.interval, show(check.interval));
     put("timeout", check.timeout != usual.timeout, show(check.timeout));

@@ -40,8 +40,11 @@ struct HealthCheckConfig {
   std::string target;                    // a URL, HOST:PORT, unix:PATH or a file's path
   std::uint32_t status = 0;              // of HTTP; 0: 200 to 299
   std::string body;                      // must be in the answer; empty: anything
-  std::string ca_file;                   // empty: the system's CAs
+  std::string ca_file;                   // of HTTP and gRPC; empty: the system's CAs
   std::string service;                   // of gRPC; empty: the server as a whole
+  bool tls = false;                      // of gRPC
+  std::string certificate, key_file;     // with tls; empty: the client proves nothing
+  std::string server_name;               // with tls; empty: the target's host
   std::chrono::milliseconds max_age{0};  // of a file; 0: it must only be there
   std::chrono::milliseconds interval{30'000}, timeout{5'000};
   std::uint32_t failures = 3, successes = 1;  // rounds in a row until it is believed

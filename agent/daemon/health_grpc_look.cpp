@@ -1,4 +1,4 @@
-// gRPC's own health service, asked over plain HTTP/2.
+// gRPC's own health service, asked over HTTP/2, in plain text or over TLS.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,12 +39,17 @@ Finding not_serving(const Error& error, const health::Evidence& where) {
 }
 
 asio::awaitable<Finding> ask_grpc(config::HealthCheckConfig check, std::shared_ptr<io::NameLookup> lookup,
-                                  std::shared_ptr<ProbeRun> run) {
+                                  std::shared_ptr<io::TlsContext> tls, std::shared_ptr<ProbeRun> run) {
   health::Evidence where{{"address", check.target}};
   if (!check.service.empty()) where.emplace_back("service", check.service);
-  io::Http2Options options{.endpoint = check.target, .tls = {}};
+  if (check.tls && !*tls) {
+    Result<io::TlsContext> made = io::TlsContext::client_of_cas(check.ca_file, check.certificate, check.key_file);
+    if (made.has_error()) co_return finding_of(Verdict::unknown, "NotRun", made.error().text(), where);
+    *tls = *made;
+  }
+  io::Http2Options options{.endpoint = check.target, .tls = *tls, .server_name = check.server_name};
   if (!check.target.starts_with("unix:")) {
-    options.endpoint = "http://" + check.target;
+    options.endpoint = (check.tls ? "https://" : "http://") + check.target;
     Result<std::vector<std::string>> addresses = co_await lookup->addresses(
         run->workers(), target_of(check.target, 0).host, std::min(run->left(), kLongestProbeJob));
     if (addresses.has_error()) co_return not_reached(addresses.error(), where);
@@ -59,7 +64,10 @@ asio::awaitable<Finding> ask_grpc(config::HealthCheckConfig check, std::shared_p
   const Result<std::string> answer =
       co_await io::grpc_call(*client, "/grpc.health.v1.Health/Check", request.SerializeAsString(), run->left());
   client->close();
-  if (answer.has_error()) co_return not_serving(answer.error(), where);
+  if (answer.has_error()) {
+    *tls = {};  // CAs and certificates may be new by the next time
+    co_return not_serving(answer.error(), where);
+  }
   GrpcHealth response;
   if (!response.ParseFromString(*answer))
     co_return finding_of(Verdict::bad, "WrongAnswer", "its answer is not of the health service", where);
@@ -69,9 +77,8 @@ asio::awaitable<Finding> ask_grpc(config::HealthCheckConfig check, std::shared_p
 }  // namespace
 
 Look grpc_look(const config::HealthCheckConfig& check) {
-  return [check, lookup = std::make_shared<io::NameLookup>()](std::shared_ptr<ProbeRun> run) {
-    return ask_grpc(check, lookup, std::move(run));
-  };
+  return [check, lookup = std::make_shared<io::NameLookup>(), tls = std::make_shared<io::TlsContext>()](
+             std::shared_ptr<ProbeRun> run) { return ask_grpc(check, lookup, tls, std::move(run)); };
 }
 
 }  // namespace omnitide::daemon

@@ -99,7 +99,7 @@ class Http2Client::Impl : public std::enable_shared_from_this<Http2Client::Impl>
     if (url->scheme == "https") {
       Result<> shaken =
           co_await shake_hands(stream, options_.server_name.empty() ? url->host : options_.server_name, deadline);
-      if (shaken.has_error()) co_return std::move(shaken).error().within("cannot trust " + options_.endpoint);
+      if (shaken.has_error()) co_return handshake_failure(std::move(shaken).error(), options_.endpoint);
     }
     const bool v6 = url->host.find(':') != std::string::npos;
     const std::string authority = url->scheme == "unix" ? "localhost"

@@ -100,7 +100,7 @@ class HttpClient::Impl {
     handshake_ = std::chrono::steady_clock::now() - before;
     if (shaken.has_error()) {
       close();
-      co_return std::move(shaken).error().within("cannot trust " + options_.endpoint);
+      co_return handshake_failure(std::move(shaken).error(), options_.endpoint);
     }
     co_return Result<>{};
   }

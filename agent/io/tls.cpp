@@ -112,6 +112,15 @@ Result<> use_certificate(SSL_CTX* context, const std::vector<std::string>& chain
   return {};
 }
 
+Result<> use_pem(SSL_CTX* context, const std::string& chain_file, const std::string& key_file) {
+  if (SSL_CTX_use_certificate_chain_file(context, chain_file.c_str()) != 1)
+    return failed("cannot use the certificate " + chain_file, Code::invalid_argument);
+  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1)
+    return failed("cannot use the key " + key_file, Code::invalid_argument);
+  return {};
+}
+
 Result<> trust(SSL_CTX* context, const std::vector<std::string>& cas, bool announce) {
   X509_STORE* store = SSL_CTX_get_cert_store(context);
   for (const std::string& der : cas) {
@@ -162,6 +171,13 @@ std::shared_ptr<void> share(Context context) {
 
 }  // namespace
 
+Error handshake_failure(Error error, const std::string& endpoint) {
+  if (error.code == Code::unauthenticated) return std::move(error).within("cannot trust " + endpoint);
+  if (error.code == Code::deadline_exceeded)
+    return fail(Code::deadline_exceeded, endpoint + " takes connections, and does not answer");
+  return std::move(error).within("no TLS with " + endpoint);
+}
+
 Result<TlsContext> TlsContext::server(const ServerTlsOptions& options) {
   Result<Context> made = make_context(TLS_server_method(), false);
   if (made.has_error()) return made.error();
@@ -196,13 +212,16 @@ Result<TlsContext> TlsContext::client(const ClientTlsOptions& options) {
   return out;
 }
 
-Result<TlsContext> TlsContext::client_of_cas(const std::string& ca_file) {
+Result<TlsContext> TlsContext::client_of_cas(const std::string& ca_file, const std::string& chain_file,
+                                             const std::string& key_file) {
   Result<Context> made = make_context(TLS_client_method(), true);
   if (made.has_error()) return made.error();
   SSL_CTX* context = made->get();
   if (ca_file.empty() && SSL_CTX_set_default_verify_paths(context) != 1) return failed("cannot use the system's CAs");
   if (!ca_file.empty() && SSL_CTX_load_verify_file(context, ca_file.c_str()) != 1)
     return failed("cannot use the CAs of " + ca_file, Code::failed_precondition);
+  if (!chain_file.empty())
+    if (const Result<> used = use_pem(context, chain_file, key_file); used.has_error()) return used.error();
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   TlsContext out;
   out.context_ = share(std::move(*made));
@@ -236,13 +255,7 @@ Result<TlsContext> TlsContext::server_from_pem(const std::string& chain_file, co
   Result<Context> made = make_context(TLS_server_method(), allow_tls12);
   if (made.has_error()) return made.error();
   SSL_CTX* context = made->get();
-  if (SSL_CTX_use_certificate_chain_file(context, chain_file.c_str()) != 1) {
-    return failed("cannot use the certificate " + chain_file, Code::invalid_argument);
-  }
-  if (SSL_CTX_use_PrivateKey_file(context, key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context) != 1) {
-    return failed("cannot use the key " + key_file, Code::invalid_argument);
-  }
+  if (const Result<> used = use_pem(context, chain_file, key_file); used.has_error()) return used.error();
   if (!client_ca_file.empty()) {
     if (SSL_CTX_load_verify_file(context, client_ca_file.c_str()) != 1) {
       return failed("cannot use the client CA " + client_ca_file, Code::invalid_argument);

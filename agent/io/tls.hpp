@@ -34,6 +34,10 @@ struct ClientTlsOptions {
   WallTime judged_at{};
 };
 
+// Why there is no TLS with an endpoint, in words that say whose fault it is: only a certificate that is refused, by
+// either side, is a matter of trust.
+[[nodiscard]] Error handshake_failure(Error error, const std::string& endpoint);
+
 // Shared, immutable once made.
 class TlsContext {
  public:
@@ -41,8 +45,9 @@ class TlsContext {
   [[nodiscard]] static Result<TlsContext> server(const ServerTlsOptions& options);
   [[nodiscard]] static Result<TlsContext> client(const ClientTlsOptions& options);
   // For servers of any kind: the system's CAs, or those of a PEM file; TLS 1.2 and 1.3, validity by this machine's
-  // clock.
-  [[nodiscard]] static Result<TlsContext> client_of_cas(const std::string& ca_file);
+  // clock. With a PEM chain and its key the client proves who it is, when it is asked.
+  [[nodiscard]] static Result<TlsContext> client_of_cas(const std::string& ca_file, const std::string& chain_file = {},
+                                                        const std::string& key_file = {});
   // For an API server: PEM texts. CAs (empty: the system's), and what this side proves, a chain with a key of any kind
   // (empty: nothing). TLS 1.2 and 1.3, validity by this machine's clock.
   [[nodiscard]] static Result<TlsContext> client_from_pem(const std::string& cas, const std::string& chain,

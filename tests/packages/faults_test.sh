@@ -103,7 +103,7 @@ check "the agent is registered" within 30 part_is registration ON
 kill -KILL "$registry_pid" && wait "$registry_pid" 2>/dev/null
 registry_pid=0
 gone="$(date +%s)"
-registry_missed() { inside omnitide-agent status -o json | jq -e '.parts[] | select(.name == "registration") | .reason // "" | test("no answer|refused")' >/dev/null; }
+registry_missed() { inside omnitide-agent status -o json | jq -e '.parts[] | select(.name == "registration") | .reason // "" | test("not answer|no answer|refused")' >/dev/null; }
 registry_found() { part_is registration ON && ! registry_missed; }
 check "registry gone: it is seen, and said by status" within 30 registry_missed
 

@@ -24,7 +24,7 @@ finish() {
 trap finish EXIT
 
 part_is() { inside omnitide-agent status -o json 2>/dev/null | jq -e --arg part "$1" --arg state "$2" '.parts[] | select(.name == $part) | .state == "PART_STATE_" + $state' >/dev/null; }
-registry_missed() { inside omnitide-agent status -o json | jq -e '.parts[] | select(.name == "registration") | .reason // "" | test("no answer|refused")' >/dev/null; }
+registry_missed() { inside omnitide-agent status -o json | jq -e '.parts[] | select(.name == "registration") | .reason // "" | test("not answer|no answer|refused")' >/dev/null; }
 registry_found() { part_is registration ON && ! registry_missed; }
 fails() { asked --arg check "unit:$1" '.checks[] | select(.name == $check) | .verdict == "bad"'; }
 runs_again() { happened --argjson from "$1" --arg unit "$2" '.items[$from:] | map(select(.kind == "remedy" and .outcome == "helped" and (.message + .reason + (.evidence | tostring) + .subject | contains($unit)))) | length == 1'; }

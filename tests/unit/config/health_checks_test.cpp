@@ -46,10 +46,18 @@ TEST_CASE("a check has a name, one thing to look at, and defaults for the rest")
       "{name: db, tcp: \"localhost:5432\", interval: 2s, failures: 1, successes: 2, condition: DatabaseDown, reason: "
       "NoDb, "
       "message: the database is away}, {name: backup, file: /var/backup/last, max_age: 26h}, "
-      "{name: orders, grpc: \"unix:/run/orders.sock\", service: acme.Orders}]");
+      "{name: orders, grpc: \"unix:/run/orders.sock\", service: acme.Orders}, "
+      "{name: bills, grpc: \"h:1\", tls: true, ca_file: /etc/ca.pem, certificate: /etc/me.pem, key_file: /etc/me.key, "
+      "server_name: bills.example}]");
   REQUIRE(loaded.valid());
   const std::vector<HealthCheckConfig>& checks = loaded.config.health.checks;
-  REQUIRE(checks.size() == 4);
+  REQUIRE(checks.size() == 5);
+  CHECK_FALSE(checks[3].tls);
+  CHECK(checks[4].tls);
+  CHECK(checks[4].ca_file == "/etc/ca.pem");
+  CHECK(checks[4].certificate == "/etc/me.pem");
+  CHECK(checks[4].key_file == "/etc/me.key");
+  CHECK(checks[4].server_name == "bills.example");
   CHECK(checks[0].kind == CheckKind::http);
   CHECK(checks[0].target == "https://[::1]:8443/healthz?deep=1");
   CHECK(checks[0].status == 204);
@@ -68,7 +76,7 @@ TEST_CASE("a check has a name, one thing to look at, and defaults for the rest")
   CHECK(checks[2].max_age == 26h);
   // A reload reads what is shown.
   const Config again = after_reload(loaded.config, Config{});
-  REQUIRE(again.health.checks.size() == 4);
+  REQUIRE(again.health.checks.size() == 5);
   CHECK(again.health.checks[3].target == "unix:/run/orders.sock");
   CHECK(again.health.checks[3].service == "acme.Orders");
   CHECK(again.health.checks[0].target == checks[0].target);
@@ -96,8 +104,19 @@ TEST_CASE("a check that cannot be is refused with its place and the reason") {
           std::string::npos);
   CHECK(fault_of("{name: a, file: rel}") == "health.checks[0].file: \"rel\" is not an absolute path (begin it with /)");
   CHECK(fault_of("{name: a, file: /a, status: 200}") ==
-        "health.checks[0]: has keys that belong to http (status, body and ca_file are of http, service of grpc, "
-        "max_age of file)");
+        "health.checks[0]: has keys that belong to http (status and body are of http, service, tls, certificate, "
+        "key_file and server_name of grpc, ca_file of both, max_age of file)");
+  CHECK(fault_of("{name: a, tcp: \"h:1\", ca_file: /a}").find("has keys that belong to http") != std::string::npos);
+  CHECK(fault_of("{name: a, http: \"http://h/\", tls: true}").find("has keys that belong to grpc") !=
+        std::string::npos);
+  CHECK(fault_of("{name: a, grpc: \"h:1\", server_name: b}") ==
+        "health.checks[0]: has keys of TLS without it (add tls: true)");
+  CHECK(fault_of("{name: a, grpc: \"h:1\", tls: true, certificate: /a}") ==
+        "health.checks[0]: has only one of certificate and key_file (give both, or none)");
+  CHECK(fault_of("{name: a, grpc: \"h:1\", tls: true, server_name: \"a b\"}").find("is no host name") !=
+        std::string::npos);
+  CHECK(fault_of("{name: a, grpc: \"unix:/a\", tls: true}").find("tls: is not there on a unix socket") !=
+        std::string::npos);
   CHECK(fault_of("{name: a, file: /a, interval: 5s, timeout: 6s}") ==
         "health.checks[0].timeout: is longer than the interval of 5s (a check ends before its next one begins)");
   CHECK(fault_of("{name: a, file: /a, condition: webDown}") ==

@@ -173,24 +173,40 @@ TEST_CASE("HTTP is good with the status that is expected, and with the text that
   CHECK(look(loop, check).reason == "NotReached");
 }
 
+namespace {
+
+// A CA and what it vouches for.
+struct Authority {
+  io::PrivateKey key = *io::PrivateKey::generate();
+  std::string certificate;
+
+  Authority() { certificate = issue("test CA", key, {}, true); }
+  [[nodiscard]] std::string issue(const std::string& name, const io::PrivateKey& of, std::vector<std::string> servers,
+                                  bool is_ca = false) const {
+    io::CertificateRequest request;
+    request.common_name = name;
+    request.public_key_info = of.public_key_info();
+    request.not_before = wall_now() - 1h;
+    request.not_after = wall_now() + 24h;
+    request.is_ca = is_ca;
+    request.server_names = std::move(servers);
+    return *io::issue_certificate(request, is_ca ? std::string() : certificate, key);
+  }
+  [[nodiscard]] io::ServerTlsOptions server(std::vector<std::string> names) const {
+    io::ServerTlsOptions out;
+    out.key = *io::PrivateKey::generate();
+    out.chain = {issue("server", out.key, std::move(names))};
+    return out;
+  }
+};
+
+}  // namespace
+
 TEST_CASE("HTTPS is good only with a certificate that its CA file, or the system, vouches for") {
   test::Loop loop;
   test::TempTree tree;
-  const io::PrivateKey ca_key = *io::PrivateKey::generate(), key = *io::PrivateKey::generate();
-  io::CertificateRequest request;
-  request.common_name = "test CA";
-  request.public_key_info = ca_key.public_key_info();
-  request.not_before = wall_now() - 1h;
-  request.not_after = wall_now() + 24h;
-  request.is_ca = true;
-  const std::string ca = *io::issue_certificate(request, {}, ca_key);
-  request.is_ca = false;
-  request.common_name = "server";
-  request.public_key_info = key.public_key_info();
-  request.server_names = {"127.0.0.1"};
-  io::ServerTlsOptions options;
-  options.chain = {*io::issue_certificate(request, ca, ca_key)};
-  options.key = key;
+  const Authority authority;
+  const io::ServerTlsOptions options = authority.server({"127.0.0.1"});
   io::HttpServer server(loop.context,
                         {{"GET", "/",
                           [](io::HttpRequest&) -> asio::awaitable<io::HttpResponse> {
@@ -206,7 +222,7 @@ TEST_CASE("HTTPS is good only with a certificate that its CA file, or the system
   CHECK(untrusted.message.find("cannot trust") != std::string::npos);
   check.ca_file = tree.path() + "/ca.pem";
   CHECK(look(loop, check).reason == "NotRun");  // the file is not there
-  tree.file("ca.pem", io::to_pem(ca));
+  tree.file("ca.pem", io::to_pem(authority.certificate));
   CHECK(look(loop, check).verdict == Verdict::good);
   check.target = "https://localhost:" + std::to_string(*port);  // a name that the certificate does not have
   CHECK(look(loop, check).verdict == Verdict::bad);
@@ -254,6 +270,51 @@ TEST_CASE("gRPC is good while the health service says that it, or the service, i
   late.timeout = 200ms;
   CHECK(look(loop, late).reason == "TimedOut");
   CHECK(look(loop, check_of(CheckKind::grpc, "unix:" + tree.path() + "/none")).reason == "NotReached");
+}
+
+TEST_CASE("gRPC over TLS is good only with a server that is believed, and with a client that is") {
+  test::Loop loop;
+  test::TempTree tree;
+  const Authority authority, other;
+  const auto serving = [](const test::Http2Asked& asked) {
+    return test::Http2Answer{
+        .headers = {{"content-type", "application/grpc"}, {"x-asked", asked.headers.at(":authority")}},
+        .trailers = {{"grpc-status", asked.headers.at(":scheme") == "https" ? "0" : "13"}},
+        .body = std::string("\0\0\0\0\2\x08\1", 7)};
+  };
+  io::ServerTlsOptions options = authority.server({"orders.example"});
+  const io::TlsContext open = *io::TlsContext::server(options);
+  test::Http2Server server(serving, {}, open.native());
+  HealthCheckConfig check = check_of(CheckKind::grpc, server.address());
+  CHECK(look(loop, check).verdict == Verdict::bad);  // in plain text
+  check.tls = true;
+  check.ca_file = tree.path() + "/ca.pem";
+  CHECK(look(loop, check).reason == "NotRun");  // the file is not there
+  tree.file("ca.pem", io::to_pem(authority.certificate)).file("other.pem", io::to_pem(other.certificate));
+  const Finding nameless = look(loop, check);  // not for this address
+  CHECK(nameless.verdict == Verdict::bad);
+  CHECK(nameless.message.find("cannot trust https://127.0.0.1:") == 0);
+  check.server_name = "orders.example";
+  CHECK(look(loop, check).verdict == Verdict::good);
+  check.ca_file = tree.path() + "/other.pem";
+  CHECK(look(loop, check).message.find("cannot trust") == 0);
+  check.ca_file = tree.path() + "/ca.pem";
+
+  options.client_cas = {authority.certificate};
+  options.client_auth = io::ClientAuth::required;
+  const io::TlsContext closed = *io::TlsContext::server(options);
+  test::Http2Server strict(serving, {}, closed.native());
+  check.target = strict.address();
+  CHECK(look(loop, check).verdict == Verdict::bad);
+  const io::PrivateKey key = *io::PrivateKey::generate();
+  tree.file("me.pem", io::to_pem(authority.issue("agent", key, {}))).file("me.key", key.to_pem());
+  check.certificate = tree.path() + "/me.pem";
+  check.key_file = tree.path() + "/me.key";
+  CHECK(look(loop, check).verdict == Verdict::good);
+  tree.file("me.key", io::PrivateKey::generate()->to_pem());
+  const Finding wrong = look(loop, check);
+  CHECK(wrong.reason == "NotRun");
+  CHECK(wrong.message.find("cannot use the key") == 0);
 }
 
 TEST_CASE("a check that hangs keeps no other one from its time") {
