@@ -92,7 +92,7 @@ std::string other_logs(const v1::HealthStatus& status) {
 
 // What an operator can do about a condition, where there is something worth saying.
 std::string_view advice(std::string_view condition) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kAdvice{{
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kAdvice{{
       {"DiskPressure", "find what fills it: du -xh --max-depth=2 MOUNTPOINT | sort -h; journalctl --vacuum-size=200M"},
       {"ReadonlyFilesystem", "look for the cause in dmesg, check the device (smartctl -a), then fsck and remount"},
       {"FilesystemErrors", "unmount the filesystem and run fsck; copy its data first when the device fails"},
@@ -113,6 +113,8 @@ std::string_view advice(std::string_view condition) {
       {"KernelDeadlock", "save what the kernel said (dmesg), then restart the node"},
       {"XfsShutdown", "unmount the filesystem, look for the cause in dmesg, run xfs_repair"},
       {"SystemdUnitFailed", "see why: systemctl status UNIT, journalctl -u UNIT"},
+      {"FrequentKubeletRestart", "see why it ends: journalctl -u kubelet.service; a node must have joined its cluster"},
+      {"FrequentContainerdRestart", "see why it ends: journalctl -u containerd.service; containerd config dump"},
   }};
   const auto* found = std::ranges::find(kAdvice, condition, &std::pair<std::string_view, std::string_view>::first);
   return found == kAdvice.end() ? std::string_view{} : found->second;
@@ -180,6 +182,7 @@ Result<std::string> health_explanation(const std::string& condition, const v1::H
     out += fmt::format("  {}: {}\n", printable(remedy.subject().empty() ? condition : remedy.subject()),
                        printable(join(steps, ", then ")));
     if (remedy.present()) out += "  " + remedy_line(remedy);
+    if (!remedy.held().empty()) out += fmt::format("  {}\n", printable(remedy.held()));
   }
   if (!any) out += "\nThe agent does nothing about it.\n";
   if (const std::string_view hint = advice(condition); !hint.empty()) out += fmt::format("\nYou can: {}\n", hint);

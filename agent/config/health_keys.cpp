@@ -24,11 +24,13 @@ constexpr std::size_t kLongestUnit = 255;
 // A unit test of the daemon holds them against those of health/checks.
 const std::vector<std::string>& built_in_checks() {
   static const std::vector<std::string> names{
-      "disk-space",   "disk-inodes", "readonly",  "filesystem-errors", "memory",
-      "processes",    "open-files",  "conntrack", "default-route",     "resolver",
-      "link-errors",  "carrier",     "clock",     "memory-errors",     "temperature",
-      "certificates", "agent",       "kubelet",   "container-runtime", "disk-wear",
-      "registry",     "link-flaps"};
+      "disk-space",    "disk-inodes",   "readonly",          "filesystem-errors",
+      "memory",        "processes",     "open-files",        "conntrack",
+      "default-route", "resolver",      "link-errors",       "carrier",
+      "clock",         "memory-errors", "temperature",       "certificates",
+      "agent",         "kubelet",       "container-runtime", "disk-wear",
+      "registry",      "link-flaps",    "kubelet-restarts",  "containerd-restarts",
+      "name-servers",  "gateway"};
   return names;
 }
 

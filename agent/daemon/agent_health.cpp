@@ -18,11 +18,11 @@ void Agent::start_health() {
   const Result<Root> root = Root::machine(config_.paths.host_root);
   if (root.has_error()) return parts_.set("health", PartState::failed, root.error().message);
   HealthPart::Sources sources{
-      .certificate = [this]() -> std::optional<std::pair<WallTime, WallTime>> {
+      .certificate = [this]() -> std::optional<HealthPart::Certificate> {
         if (!registration_) return std::nullopt;
         const registration::View view = registration_->view();
-        if (!view.certificate_begins || !view.certificate_expires) return std::nullopt;
-        return std::pair(*view.certificate_begins, *view.certificate_expires);
+        if (!view.certificate_begins || !view.certificate_expires || !view.certificate_renews) return std::nullopt;
+        return HealthPart::Certificate{*view.certificate_begins, *view.certificate_expires, *view.certificate_renews};
       },
       .registry_silence = [this]() -> std::optional<std::chrono::duration<double>> {
         if (!registration_) return std::nullopt;

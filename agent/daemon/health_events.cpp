@@ -6,6 +6,7 @@
 #include <ctime>
 #include <utility>
 
+#include "agent/base/clock_sync.hpp"
 #include "agent/base/text.hpp"
 #include "agent/daemon/health_action.hpp"
 #include "agent/daemon/health_part.hpp"
@@ -106,14 +107,26 @@ void HealthPart::heard(health::Finding finding, const Probe& probe) {
   tell_state();
 }
 
-void HealthPart::told_units(std::vector<health::Finding> findings) {
+void HealthPart::told_units(const UnitWatch::Units& units) {
   const WallTime now = wall_now();
-  for (health::Finding& finding : findings)
-    settle(std::move(finding), {1, 1}, now);
+  for (const discovery::SystemdUnit& unit : units) {
+    if (std::ranges::find(config_.units, unit.name) != config_.units.end()) settle(unit_finding(unit), {1, 1}, now);
+    if (services_->take(unit, boot_time())) dirty_ = true;
+  }
+  look_at_services(now);
   tell_changes();
   if (round_ == 0) return;  // the first round of checks decides
   ++round_;
   decide();
+}
+
+// With each signal, and with each round: that a service was not restarted for a while is told by nobody. A service that
+// was installed meanwhile is watched from then on.
+void HealthPart::look_at_services(WallTime now) {
+  for (health::Finding& finding : services_->look(boot_time()))
+    settle(std::move(finding), {1, 1, 1}, now);
+  std::vector<std::string> wanted = units_to_watch();
+  if (wanted != watched_units_) units_->watch_others(watched_units_ = std::move(wanted));
 }
 
 bool HealthPart::locked() const {
@@ -126,6 +139,7 @@ health::World HealthPart::world() const {
           .wall = wall_now(),
           .boot_id = place_.boot_id,
           .locked = locked(),
+          .time_known = clock_in_step(),
           .round = round_,
           .faults = health_faults(decider_->ladders(), store_),
           .allowance = allowance()};
@@ -173,13 +187,18 @@ void HealthPart::decide() {
   const bool open = std::ranges::any_of(decider_->saved().episodes, [](const health::Episode& episode) {
     return (episode.present && !episode.told_exhausted) || episode.verifying;
   });
-  if (open && !stopping_ && !std::exchange(deciding_, true)) spawn(decide_soon());
+  if (!open || stopping_) return;
+  decide_timer_.expires_after(std::max(decider_->due(world()), 1ms));
+  if (!std::exchange(deciding_, true)) spawn(decide_soon());
 }
 
-// While something is to be done or verified, each second; else after a round.
+// While something is to be done or verified, each second or when it is due; else after a round.
 asio::awaitable<void> HealthPart::decide_soon() {
-  decide_timer_.expires_after(1s);
-  co_await decide_timer_.async_wait(kTuple);
+  bool put_off = true;  // another decision set the time anew
+  while (put_off && !stopping_) {
+    const auto [error] = co_await decide_timer_.async_wait(kTuple);
+    put_off = static_cast<bool>(error);
+  }
   deciding_ = false;
   if (!stopping_) decide();
 }

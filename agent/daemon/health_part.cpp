@@ -11,6 +11,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/daemon/health_kubernetes.hpp"
+#include "agent/daemon/health_network.hpp"
 #include "agent/daemon/health_remedy.hpp"
 #include "agent/daemon/health_rules.hpp"
 #include "agent/daemon/self.hpp"
@@ -72,7 +73,7 @@ void HealthPart::load() {
     log::error(Part::health, "what was known of health is lost, doing nothing for a day",
                {{"reason", saved.error().text()}});
     std::rename(path.c_str(), (path + ".damaged").c_str());
-    saved = HealthSaved{{}, used_up(bounds), 0, {}};
+    saved = HealthSaved{{}, used_up(bounds), 0, {}, {}};
   }
   const bool same_boot = saved->decider.boot_id == place_.boot_id;
   if (same_boot) saved_sequence_ = saved->kernel_sequence;
@@ -80,13 +81,26 @@ void HealthPart::load() {
   decider_.emplace(health_ladders(config_), bounds, std::move(saved->decider));
   saved_positions_ = std::move(saved->log_positions);
   make_logs(same_boot);
-  if (!config_.units.empty())
-    units_ = std::make_unique<UnitWatch>(
-        context_, pool_, config_.units, [this](std::vector<health::Finding> found) { told_units(std::move(found)); },
-        [this](std::string problem) {
-          units_problem_ = std::move(problem);
-          tell_state();
-        });
+  make_units(same_boot ? std::move(saved->restarts) : std::vector<health::RestartCount>());
+}
+
+void HealthPart::make_units(std::vector<health::RestartCount> restarts) {
+  services_ = std::make_unique<HealthServices>(root_, config_.exclude, std::move(restarts));
+  watched_units_ = units_to_watch();
+  units_ = std::make_unique<UnitWatch>(
+      context_, pool_, watched_units_, [this](const UnitWatch::Units& units) { told_units(units); },
+      [this](std::string problem) {
+        // Of what nobody listed it is no fault that it cannot be watched, as in a container.
+        units_problem_ = config_.units.empty() ? std::string() : std::move(problem);
+        tell_state();
+      });
+}
+
+std::vector<std::string> HealthPart::units_to_watch() const {
+  std::vector<std::string> out = config_.units;
+  for (std::string& unit : services_->installed())
+    if (std::ranges::find(out, unit) == out.end()) out.push_back(std::move(unit));
+  return out;
 }
 
 void HealthPart::make_logs(bool same_boot) {
@@ -148,9 +162,10 @@ void HealthPart::forget_others() {
     });
     const bool unit = std::ranges::any_of(
         config_.units, [&known](const std::string& name) { return unit_check(name) == known.check; });
+    const bool service = services_->has(known.check);
     const Probe* probe = probes_->find(known.check);
     const bool probed = probe != nullptr && probe->condition == known.condition;
-    if (!checked && !logged && !unit && !probed) store_.forget(known.condition, known.check);
+    if (!checked && !logged && !unit && !service && !probed) store_.forget(known.condition, known.check);
   }
 }
 
@@ -186,6 +201,8 @@ void HealthPart::make_probes() {
   };
   for (Probe& probe : kubernetes_probes(node))
     if (std::ranges::find(config_.exclude, probe.name) == config_.exclude.end()) all.push_back(std::move(probe));
+  for (Probe& probe : network_probes({.root = root_, .interval = config_.interval}))
+    if (std::ranges::find(config_.exclude, probe.name) == config_.exclude.end()) all.push_back(std::move(probe));
   for (const PluginFile& file : plugins_) {
     for (Probe& probe : plugin_probes(file, groups.size()))
       all.push_back(std::move(probe));
@@ -219,7 +236,7 @@ void HealthPart::start() {
   if (kernel_log_) spawn(kernel_log_->run(saved_sequence_));
   for (asio::awaitable<void>& each : logs_->run(saved_positions_))
     spawn(std::move(each));
-  if (units_) spawn(units_->run());
+  spawn(units_->run());
   for (asio::awaitable<void>& each : probes_->work())
     spawn(std::move(each));
 }
@@ -230,7 +247,7 @@ void HealthPart::stop() {
   decide_timer_.cancel();
   if (kernel_log_) kernel_log_->stop();
   logs_->stop();
-  if (units_) units_->stop();
+  units_->stop();
   probes_->stop();
   if (const Result<> saved = save(); saved.has_error())
     log::error(Part::health, "the state of health is not saved", {{"reason", saved.error().text()}});
@@ -247,9 +264,12 @@ void HealthPart::adjust(const config::HealthConfig& next) {
 Result<> HealthPart::save() {
   dirty_ = false;
   HealthSaved all{store_.entries(), decider_->saved(), kernel_log_ ? kernel_log_->next_sequence() : 0,
-                  logs_->positions()};
-  // Before the first decision the boot of the state is that of an earlier run; the sequence is of this one.
-  if (all.decider.boot_id != place_.boot_id) all.kernel_sequence = 0;
+                  logs_->positions(), services_->known()};
+  // Before the first decision the boot of the state is that of an earlier run; the rest is of this one.
+  if (all.decider.boot_id != place_.boot_id) {
+    all.kernel_sequence = 0;
+    all.restarts.clear();
+  }
   return save_health(place_.state_dir + "/health.json", all);
 }
 
@@ -268,7 +288,9 @@ std::vector<std::string> HealthPart::problems() const {
 
 void HealthPart::tell_state() {
   const std::vector<std::string> all = problems();
-  if (all.empty()) return sources_.on_state(PartState::on, fmt::format("{} checks", checks_.size() + probes_->size()));
+  if (all.empty())
+    return sources_.on_state(PartState::on,
+                             fmt::format("{} checks", checks_.size() + services_->size() + probes_->size()));
   sources_.on_state(PartState::degraded, join(all, "; "));
 }
 
@@ -303,6 +325,7 @@ asio::awaitable<void> HealthPart::round(std::vector<std::size_t> due) {
     settle(each.check.evaluate(readings), each.check.hysteresis, now);
   }
   quiet_log_conditions(now);
+  look_at_services(now);
   ++round_;
   tell_changes();
   decide();
@@ -316,11 +339,12 @@ void HealthPart::add_own(model::SampleBatch& out) {
     out.add(health::daemon_family(health::kRegistrySilence), silence->count());
   const auto certificate = sources_.certificate();
   if (!certificate) return;
-  const auto [begins, ends] = *certificate;
-  out.add(health::daemon_family(health::kCertificateSeconds), std::chrono::duration<double>(ends - wall_now()).count(),
-          {"registration"});
-  out.add(health::daemon_family(health::kCertificateLifetime), std::chrono::duration<double>(ends - begins).count(),
-          {"registration"});
+  const auto add = [&out](std::string_view family, std::chrono::duration<double> time) {
+    out.add(health::daemon_family(family), time.count(), {"registration"});
+  };
+  add(health::kCertificateSeconds, certificate->ends - wall_now());
+  add(health::kCertificateLifetime, certificate->ends - certificate->begins);
+  add(health::kCertificateRenewal, certificate->ends - certificate->renews);
 }
 
 // The kernel says when something breaks, never when it is whole again: a check of the same condition knows, and else
@@ -343,7 +367,7 @@ asio::awaitable<Result<>> HealthPart::run_check(std::string name) {
   std::vector<std::size_t> due;
   for (std::size_t i = 0; i < checks_.size(); ++i)
     if (name.empty() || checks_[i].check.name == name) due.push_back(i);
-  if (due.empty() && probes_->find(name) == nullptr)
+  if (due.empty() && !services_->has(name) && probes_->find(name) == nullptr)
     co_return fail(Code::not_found, fmt::format("there is no check \"{}\"", printable(name, 60)))
         .with_hint("`omnitide-agent health` lists them");
   record("operator", name.empty() ? "all checks" : name, "run", "", "");

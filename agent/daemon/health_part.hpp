@@ -10,7 +10,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "agent/base/clock.hpp"
@@ -22,6 +21,7 @@
 #include "agent/daemon/health_logs.hpp"
 #include "agent/daemon/health_plugins.hpp"
 #include "agent/daemon/health_probes.hpp"
+#include "agent/daemon/health_services.hpp"
 #include "agent/daemon/health_state.hpp"
 #include "agent/daemon/health_units.hpp"
 #include "agent/io/worker_pool.hpp"
@@ -45,9 +45,11 @@ class HealthPart {
   struct Place {
     std::string state_dir, boot_id;
   };
+  struct Certificate {
+    WallTime begins{}, ends{}, renews{};  // renews: when the agent begins to ask for the next one
+  };
   struct Sources {
-    // Of the registration: when it began to be valid, when it ends.
-    std::function<std::optional<std::pair<WallTime, WallTime>>()> certificate;
+    std::function<std::optional<Certificate>()> certificate;  // of the registration
     // Since the registry was heard last, or since the agent's start; none where nothing is registered.
     std::function<std::optional<std::chrono::duration<double>>()> registry_silence;
     // Asks the registry for a lease of a restart of the node, and says on the loop what came of it. Empty: there is no
@@ -99,7 +101,10 @@ class HealthPart {
   void tell_changes();
   void heard(const LogEvent& event);
   void heard(health::Finding finding);
-  void told_units(std::vector<health::Finding> findings);
+  void make_units(std::vector<health::RestartCount> restarts);
+  void told_units(const UnitWatch::Units& units);
+  void look_at_services(WallTime now);
+  [[nodiscard]] std::vector<std::string> units_to_watch() const;
   void record(const std::string& kind, const std::string& subject, const std::string& outcome,
               const std::string& reason, const std::string& message, const health::Evidence& evidence = {});
   [[nodiscard]] bool locked() const;  // the lock file exists
@@ -127,7 +132,9 @@ class HealthPart {
   std::unique_ptr<HealthLogs> logs_;  // journal and files
   HealthLogs::Positions saved_positions_;
   std::vector<std::string> refused_rules_;
+  std::unique_ptr<HealthServices> services_;
   std::unique_ptr<UnitWatch> units_;
+  std::vector<std::string> watched_units_;
   std::unique_ptr<HealthProbes> probes_;
   boost::asio::steady_timer round_timer_, decide_timer_;
   std::uint64_t round_ = 0, saved_sequence_ = 0, acted_ = 0;

@@ -72,7 +72,9 @@ health::Bounds health_bounds(const config::HealthConfig& config) {
   // Some checks take a minute between two rounds, and believe what they see after two or three.
   constexpr int kRounds = 5;
   out.verify_by_checks = std::max(out.verify_by_checks, kRounds * config.interval);
-  out.hold = std::chrono::seconds(2);
+  // What systemd itself does about a unit that has failed (OnFailure=, Upholds=) comes first. Flapping is held off by
+  // cooldown, backoff and budgets, and by how long a unit must stay well to count as mended.
+  out.hold = std::chrono::milliseconds(200);
   out.cooldown = std::chrono::seconds(10);
   for (const std::string& text : config.remediation.windows)
     if (const auto window = config::parse_window(text))

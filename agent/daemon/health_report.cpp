@@ -1,5 +1,7 @@
 #include "agent/daemon/health_report.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 
@@ -92,6 +94,7 @@ void HealthPart::fill(v1::HealthStatus& out) const {
     const auto known = std::ranges::find_if(
         checks_, [&entry](const Scheduled& each) { return each.check.name == entry.settled.check; });
     if (known != checks_.end()) check.set_what(std::string(known->check.what));
+    if (services_->has(entry.settled.check)) check.set_what(HealthServices::what(entry.settled.check));
     if (const Probe* probe = probes_->find(entry.settled.check)) check.set_what(valid_utf8(probe->what));
   }
   for (const health::Ladder& ladder : decider_->ladders()) {
@@ -100,6 +103,9 @@ void HealthPart::fill(v1::HealthStatus& out) const {
     remedy.set_subject(ladder.subject);
     for (const health::Action& step : ladder.steps)
       remedy.add_steps(text(step));
+    if (!now.time_known &&
+        std::ranges::find(ladder.steps, health::ActionKind::clean, &health::Action::kind) != ladder.steps.end())
+      remedy.set_held(fmt::format("clean is not done now: {}", health::kAgeUnknown));
     const health::Episode* episode = decider_->episode(ladder.condition, ladder.subject);
     if (episode == nullptr) continue;
     remedy.set_present(episode->present);

@@ -77,6 +77,21 @@ health::DeciderState from(const stored::HealthState& in) {
   return out;
 }
 
+health::RestartCount from(const stored::SavedRestarts& in) {
+  health::RestartCount out{in.unit(), in.counter(), milliseconds(in.seen_milliseconds()), {}};
+  for (const std::int64_t time : in.times_milliseconds())
+    if (out.times.size() < health::ServiceRestarts::kRemembered) out.times.emplace_back(time);
+  return out;
+}
+
+void fill(const health::RestartCount& restarts, stored::SavedRestarts& out) {
+  out.set_unit(restarts.unit);
+  out.set_counter(restarts.counter);
+  out.set_seen_milliseconds(restarts.seen.count());
+  for (const milliseconds time : restarts.times)
+    out.add_times_milliseconds(time.count());
+}
+
 void fill(const health::DeciderState& state, stored::HealthState& out) {
   out.set_running_milliseconds(state.running.count());
   out.set_boot_milliseconds(state.boot_time.count());
@@ -123,6 +138,8 @@ Result<HealthSaved> load_health(const std::string& path) {
   out.kernel_sequence = in.kernel_sequence();
   for (const auto& [log, position] : in.log_positions())
     if (out.log_positions.size() < kMostLogs) out.log_positions[log] = position;
+  for (const stored::SavedRestarts& each : in.restarts())
+    if (out.restarts.size() < health::kRestartedServices.size()) out.restarts.push_back(from(each));
   return out;
 }
 
@@ -134,6 +151,8 @@ Result<> save_health(const std::string& path, const HealthSaved& saved) {
   out.set_kernel_sequence(saved.kernel_sequence);
   for (const auto& [log, position] : saved.log_positions)
     (*out.mutable_log_positions())[valid_utf8(log)] = valid_utf8(position);
+  for (const health::RestartCount& each : saved.restarts)
+    fill(each, *out.add_restarts());
   return write_file_durably(path, codec::to_json(out, codec::JsonForm::pretty), 0600);
 }
 

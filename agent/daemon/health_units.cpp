@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "agent/base/clock.hpp"
 #include "agent/base/fd.hpp"
 #include "agent/daemon/tuple.hpp"
 
@@ -20,7 +21,7 @@ namespace {
 constexpr std::chrono::milliseconds kPatience = 10s;    // for systemd's answers
 constexpr std::chrono::milliseconds kAnotherTry = 15s;  // when the bus is not there
 
-using Units = std::vector<SystemdUnit>;
+using Units = UnitWatch::Units;
 
 // A signal may arrive between two answers: asked until nothing has.
 Result<Units> ask(SystemdBus& bus, const std::vector<std::string>& names) {
@@ -88,12 +89,11 @@ health::Finding unit_finding(const SystemdUnit& unit) {
 }
 
 UnitWatch::UnitWatch(asio::io_context& context, io::WorkerPool& pool, std::vector<std::string> units,
-                     std::function<void(std::vector<health::Finding>)> on_findings,
-                     std::function<void(std::string)> on_problem)
+                     std::function<void(const Units&)> on_units, std::function<void(std::string)> on_problem)
     : context_(context),
       pool_(pool),
       units_(std::move(units)),
-      on_findings_(std::move(on_findings)),
+      on_units_(std::move(on_units)),
       on_problem_(std::move(on_problem)),
       again_(context) {}
 
@@ -104,11 +104,26 @@ void UnitWatch::stop() {
   if (descriptor_) descriptor_->cancel(ignored);
 }
 
+void UnitWatch::watch_others(std::vector<std::string> units) {
+  units_ = std::move(units);
+  others_ = true;
+  again_.cancel();
+  boost::system::error_code ignored;
+  if (descriptor_) descriptor_->cancel(ignored);
+}
+
 asio::awaitable<void> UnitWatch::run() {
   while (!stopping_) {
+    others_ = false;
+    if (units_.empty()) {
+      again_.expires_at(SteadyTime::max());
+      co_await again_.async_wait(kTuple);
+      continue;
+    }
     const Result<> ended = co_await watch();
     descriptor_.reset();
     if (stopping_) co_return;
+    if (others_) continue;
     on_problem_(ended.has_error() ? ended.error().text() : "the system bus was closed");
     again_.expires_after(kAnotherTry);
     co_await again_.async_wait(kTuple);
@@ -125,29 +140,23 @@ asio::awaitable<Result<>> UnitWatch::watch() {
     std::function<Result<Units>()> look = [bus = opened->bus, names = units_] { return ask(*bus, names); };
     const Result<Units> units = co_await pool_.run_for<Units>(look, kPatience);
     if (units.has_error()) co_return units.error();
-    if (stopping_) break;
+    if (stopping_ || others_) break;
     if (!std::exchange(told, true)) on_problem_({});
-    std::vector<health::Finding> findings;
-    for (const SystemdUnit& unit : *units)
-      findings.push_back(unit_finding(unit));
-    on_findings_(std::move(findings));
+    on_units_(*units);
+    if (stopping_ || others_) break;
     const auto [error] = co_await descriptor_->async_wait(asio::posix::stream_descriptor::wait_read, kTuple);
-    if (error && !stopping_) co_return fail(Code::unavailable, "the system bus cannot be waited for");
+    if (error && !stopping_ && !others_) co_return fail(Code::unavailable, "the system bus cannot be waited for");
   }
   co_return Result<>();
 }
 
 asio::awaitable<Result<>> queue_unit_job(io::WorkerPool& pool, UnitJob what, std::string unit) {
-  std::function<Result<int>()> job = [what, unit = std::move(unit)]() -> Result<int> {
+  std::function<Result<>()> job = [what, unit = std::move(unit)]() -> Result<> {
     Result<SystemdBus> bus = SystemdBus::open();
     if (bus.has_error()) return std::move(bus).error();
-    Result<> done = what == UnitJob::start ? bus->start(unit) : bus->restart(unit);
-    if (done.has_error()) return std::move(done).error();
-    return 0;
+    return what == UnitJob::start ? bus->start(unit) : bus->restart(unit);
   };
-  const Result<int> done = co_await pool.run_for<int>(job, kPatience);
-  if (done.has_error()) co_return done.error();
-  co_return Result<>();
+  co_return co_await pool.run_for<void>(job, kPatience);
 }
 
 }  // namespace omnitide::daemon

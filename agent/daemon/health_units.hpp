@@ -1,4 +1,4 @@
-// The units of systemd that must run: watched by the signals of D-Bus, asked on a worker.
+// Units of systemd: watched by the signals of D-Bus, asked on a worker.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -29,12 +29,15 @@ enum class UnitJob : std::uint8_t { start, restart };
 
 class UnitWatch {
  public:
-  // `on_findings` is called on the loop with what is so of all units: at the start, and after each change.
-  // `on_problem`: why they are not watched now; empty once they are.
+  using Units = std::vector<discovery::SystemdUnit>;
+  // `on_units` is called on the loop with what is so of all units: at the start, and after each change.
+  // `on_problem`: why they are not watched now; empty once they are. While there are no units, nobody is asked.
   UnitWatch(boost::asio::io_context& context, io::WorkerPool& pool, std::vector<std::string> units,
-            std::function<void(std::vector<health::Finding>)> on_findings, std::function<void(std::string)> on_problem);
+            std::function<void(const Units&)> on_units, std::function<void(std::string)> on_problem);
 
   [[nodiscard]] boost::asio::awaitable<void> run();
+  // From now on these.
+  void watch_others(std::vector<std::string> units);
   void stop();
 
  private:
@@ -43,11 +46,11 @@ class UnitWatch {
   boost::asio::io_context& context_;
   io::WorkerPool& pool_;
   std::vector<std::string> units_;
-  std::function<void(std::vector<health::Finding>)> on_findings_;
+  std::function<void(const Units&)> on_units_;
   std::function<void(std::string)> on_problem_;
   std::shared_ptr<boost::asio::posix::stream_descriptor> descriptor_;
   boost::asio::steady_timer again_;
-  bool stopping_ = false;
+  bool stopping_ = false, others_ = false;
 };
 
 }  // namespace omnitide::daemon

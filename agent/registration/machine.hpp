@@ -131,6 +131,8 @@ class Machine {
   // carried on by the steady clock.
   [[nodiscard]] WallTime judged(Now now) const;
   [[nodiscard]] std::optional<Validity> certificate() const { return certificate_; }
+  // When the next certificate is asked for at the earliest; while that fails it stays.
+  [[nodiscard]] WallTime renewal() const { return renew_at_; }
   [[nodiscard]] SteadyTime next_attempt() const { return attempt_at_; }
   // Why the stated desired state could not be fetched; empty when it is here or was not asked for yet.
   [[nodiscard]] const std::string& fetch_problem() const { return fetch_problem_; }

@@ -130,6 +130,7 @@ class Registration::Impl {
     if (const auto certificate = machine_.certificate()) {
       out.certificate_begins = certificate->not_before;
       out.certificate_expires = certificate->not_after;
+      out.certificate_renews = machine_.renewal();
     }
     out.last_acknowledged = last_acknowledged_;
     const auto wait = machine_.next_attempt() - std::chrono::steady_clock::now();

@@ -41,6 +41,7 @@ struct View {  // for status
   std::string reason, node_id, start_id;
   Saved saved;
   std::optional<WallTime> certificate_begins, certificate_expires, last_acknowledged;
+  std::optional<WallTime> certificate_renews;  // when the agent begins to ask for the next one
   std::chrono::milliseconds next_attempt_in{0};
   std::chrono::nanoseconds certificate_time{0};  // spent on keys, certificates and handshakes so far
   std::uint64_t desired_version = 0;             // on this node; saved.desired_version is what the registry states

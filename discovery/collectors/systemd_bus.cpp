@@ -1,10 +1,11 @@
 #include "discovery/collectors/systemd_bus.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <systemd/sd-bus.h>
 
 #include <cstdlib>
+
+#include "agent/base/shared_library.hpp"
 
 namespace omnitide::discovery {
 
@@ -30,19 +31,20 @@ struct Library {
   bool good = false;
 
   Library() {
-    void* library = ::dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) return;
-    good = find(library, "sd_bus_open_system", open) && find(library, "sd_bus_set_method_call_timeout", set_timeout) &&
-           find(library, "sd_bus_flush_close_unref", close) && find(library, "sd_bus_call_method", call) &&
-           find(library, "sd_bus_get_property", property) && find(library, "sd_bus_error_free", free_error) &&
-           find(library, "sd_bus_message_unref", unref) && find(library, "sd_bus_message_enter_container", enter) &&
-           find(library, "sd_bus_message_read", read) && find(library, "sd_bus_match_signal", match_signal) &&
-           find(library, "sd_bus_process", process) && find(library, "sd_bus_get_fd", descriptor);
-  }
-  template <class Function>
-  static bool find(void* library, const char* name, Function& out) {
-    out = reinterpret_cast<Function>(::dlsym(library, name));
-    return out != nullptr;
+    SharedLibrary found(kLibSystemd);
+    found.find("sd_bus_open_system", open);
+    found.find("sd_bus_set_method_call_timeout", set_timeout);
+    found.find("sd_bus_flush_close_unref", close);
+    found.find("sd_bus_call_method", call);
+    found.find("sd_bus_get_property", property);
+    found.find("sd_bus_error_free", free_error);
+    found.find("sd_bus_message_unref", unref);
+    found.find("sd_bus_message_enter_container", enter);
+    found.find("sd_bus_message_read", read);
+    found.find("sd_bus_match_signal", match_signal);
+    found.find("sd_bus_process", process);
+    found.find("sd_bus_get_fd", descriptor);
+    good = found.good();
   }
 };
 
@@ -109,7 +111,7 @@ Result<> SystemdBus::each_unit(const std::function<void(const SystemdUnit&)>& ta
     problem = library().read(reply.value, "(ssssssouso)", &name, &description, &load, &active, &sub, &following, &path,
                              &job, &job_type, &job_path);
     if (problem <= 0) break;
-    take({name, load, active, path});
+    take({name, load, active, path, {}});
   }
   return problem < 0 ? Result<>(fail_errno(-problem, "systemd's list of units is malformed")) : Result<>{};
 }
@@ -122,9 +124,10 @@ Result<SystemdUnit> SystemdBus::unit(const std::string& name) {
                                &error.value, &reply.value, "s", name.c_str());
   if (problem >= 0) problem = library().read(reply.value, "o", &path);
   if (problem < 0) return fail_errno(-problem, fmt::format("systemd does not load {}", name));
-  SystemdUnit out{name, "", "", path};
+  SystemdUnit out{name, "", "", path, {}};
   out.load_state = text(out.path, "Unit", "LoadState").value_or("");
   out.active_state = text(out.path, "Unit", "ActiveState").value_or("");
+  if (name.ends_with(".service") && out.load_state == "loaded") out.restarts = number(out.path, "Service", "NRestarts");
   return out;
 }
 

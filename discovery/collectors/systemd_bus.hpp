@@ -15,6 +15,7 @@ namespace omnitide::discovery {
 
 struct SystemdUnit {
   std::string name, load_state, active_state, path;  // path: of the object on the bus
+  std::optional<std::uint64_t> restarts{};           // by systemd itself; of services, and of unit() alone
 };
 
 // Not for use by two threads at once. Every call ends after a second at the latest.

@@ -13,6 +13,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Of a certificate that is made for a day, less than three days are left from its first second on; of one that is made
+// for half an hour, whose begin lies in the past, less than a quarter may be left when its renewal comes. A renewal has
+// a quarter of the time that is left to succeed in.
+double least_left(const Readings& readings, const std::string& certificate, double least) {
+  const auto lifetime = readings.value(kCertificateLifetime, "certificate", certificate);
+  const auto renewal = readings.value(kCertificateRenewal, "certificate", certificate);
+  if (lifetime) least = std::min(least, *lifetime / 4);
+  if (renewal) least = std::min(least, *renewal * 3 / 4);
+  return least;
+}
+
 Finding look_at_certificates(const Readings& readings, std::chrono::duration<double> least) {
   std::string name;
   double shortest = 0;
@@ -26,9 +37,7 @@ Finding look_at_certificates(const Readings& readings, std::chrono::duration<dou
       format_duration(std::chrono::minutes(static_cast<std::int64_t>(std::max(shortest, 0.0) / 60)));
   if (shortest <= 0)
     return bad("CertificateExpired", fmt::format("the certificate {} has expired", name), {{"certificate", name}});
-  // Of one that is made for a day, less than three days are left from its first second on.
-  const auto lifetime = readings.value(kCertificateLifetime, "certificate", name);
-  if (shortest < std::min(least.count(), lifetime ? *lifetime / 4 : least.count()))
+  if (shortest < least_left(readings, name, least.count()))
     return bad("CertificateExpires", fmt::format("the certificate {} expires in {}", name, left),
                {{"certificate", name}, {"left", left}});
   return good("CertificatesValid", fmt::format("the first to expire, {}, has {} left", name, left));

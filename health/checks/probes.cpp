@@ -37,6 +37,8 @@ constexpr std::array kDaemonFamilies{
                      kByCertificate},
     MetricDescriptor{kCertificateLifetime, "seconds", "How long a certificate is valid in all.", MetricType::gauge,
                      kByCertificate},
+    MetricDescriptor{kCertificateRenewal, "seconds", "How long a certificate is still valid when it is renewed.",
+                     MetricType::gauge, kByCertificate},
     MetricDescriptor{kRegistrySilence, "seconds", "Time since the registry was heard last.", MetricType::gauge, {}},
     MetricDescriptor{
         kLoopLag, "seconds", "How late the agent's loop was at most since the last round.", MetricType::gauge, {}},

@@ -23,13 +23,14 @@ inline constexpr std::string_view kFilesystemErrors = "omnitide_health_filesyste
                                   kNameServers = "omnitide_health_name_servers",
                                   kCertificateSeconds = "omnitide_health_certificate_seconds",
                                   kCertificateLifetime = "omnitide_health_certificate_lifetime_seconds",
+                                  kCertificateRenewal = "omnitide_health_certificate_renewal_seconds",
                                   kRegistrySilence = "omnitide_health_registry_silence_seconds",
                                   kLoopLag = "omnitide_health_loop_lag_seconds",
                                   kAgentBytes = "omnitide_health_agent_bytes";
 
 [[nodiscard]] std::vector<model::Collector> probes(const Root& root);
-// Descriptor of a family that the daemon adds: kCertificateSeconds and kCertificateLifetime (label "certificate"),
-// kRegistrySilence, kLoopLag, kAgentBytes.
+// Descriptor of a family that the daemon adds: kCertificateSeconds, kCertificateLifetime and kCertificateRenewal (label
+// "certificate"), kRegistrySilence, kLoopLag, kAgentBytes.
 [[nodiscard]] const model::MetricDescriptor& daemon_family(std::string_view name);
 
 }  // namespace omnitide::health

@@ -231,6 +231,8 @@ std::pair<std::string, milliseconds> Decider::obstacle(const Episode& episode, c
                                                        const World& world) const {
   if (world.locked) return {"the lock file exists", milliseconds{0}};
   if (paused(world.wall)) return {"remediation is paused", milliseconds{0}};
+  // A clock that runs ahead makes every file old.
+  if (action.kind == ActionKind::clean && !world.time_known) return {std::string(kAgeUnknown), milliseconds{0}};
   if (auto over = over_budget(action); !over.first.empty()) return over;
   if (fights(action)) return {"it alternates with other remedies, which may undo each other", milliseconds{0}};
   if (action.kind == ActionKind::reboot && !bounds_.windows.empty() &&
@@ -250,7 +252,7 @@ std::pair<std::string, milliseconds> Decider::obstacle(const Episode& episode, c
         std::min(bounds_.backoff_cap, bounds_.backoff * (std::int64_t{1} << std::min(earlier - 1, 20U)));
     wait = std::max(wait, pause - (state_.running - last));
   }
-  if (wait > milliseconds{0}) return {"it waits", std::max(wait, kSoon)};
+  if (wait > milliseconds{0}) return {"it waits", wait};
   // What is only said takes no slot of the fleet.
   if (action.kind != ActionKind::reboot || bounds_.dry_run) return {};
   if (world.allowance == Allowance::unknown) return {std::string(kAsking), kSoon};
@@ -266,6 +268,16 @@ bool Decider::wants_allowance(const World& world) const {
     if (ladder == nullptr || !episode.present || episode.step >= ladder->steps.size()) return false;
     return obstacle(episode, ladder->steps[episode.step], world).first == kAsking;
   });
+}
+
+milliseconds Decider::due(const World& world) const {
+  milliseconds out = kSoon;
+  if (std::ranges::any_of(state_.episodes, &Episode::verifying)) return out;
+  for (const Episode& episode : state_.episodes) {
+    if (!episode.present) continue;
+    if (const Next later = next(episode, world); later.in > milliseconds{0}) out = std::min(out, later.in);
+  }
+  return out;
 }
 
 Decider::Next Decider::next(const Episode& episode, const World& world) const {

@@ -22,6 +22,9 @@ namespace omnitide::health {
 
 inline constexpr std::chrono::milliseconds kBudgetDay = std::chrono::hours(24);
 
+inline constexpr std::string_view kAgeUnknown =
+    "no time service keeps the clock in step, so nobody knows how old a file is";
+
 // A fault as the checks of this round see it.
 struct Fault {
   std::string condition, subject;
@@ -42,6 +45,7 @@ struct World {
   WallTime wall{};                         // for windows and pauses only
   std::string boot_id;
   bool locked = false;        // the lock file exists
+  bool time_known = true;     // a time service keeps the clock in step
   std::uint64_t round = 0;    // of checks that `faults` come from; rises
   std::vector<Fault> faults;  // of every ladder's condition and subject that was checked
   Allowance allowance = Allowance::unreachable;
@@ -120,6 +124,8 @@ class Decider {
     std::chrono::milliseconds in{0};  // at the earliest
     std::string because;              // why not now
   };
+  // How long until decide() has more to do if nothing changes, at most a second.
+  [[nodiscard]] std::chrono::milliseconds due(const World& world) const;
   // What would be done next about a fault that lasts.
   [[nodiscard]] Next next(const Episode& episode, const World& world) const;
 

@@ -44,10 +44,15 @@ const std::map<std::pair<std::string, std::string>, std::uint64_t> kNumbers{
     {{"/org/freedesktop/systemd1/unit/ssh", "NConnections"}, 2},
     {{"/org/freedesktop/systemd1/unit/ssh", "NRefused"}, 1}};
 
+// Restarts of nginx.service by systemd itself beyond those of the table.
+std::atomic<std::uint64_t> nginx_restarts{0};
+std::atomic<bool> crash_nginx{false};
+
 int get_number(sd_bus*, const char* path, const char*, const char* property, sd_bus_message* reply, void*,
                sd_bus_error*) {
   const auto known = kNumbers.find({path, property});
-  const std::uint64_t value = known == kNumbers.end() ? 0 : known->second;
+  std::uint64_t value = known == kNumbers.end() ? 0 : known->second;
+  if (property == std::string_view("NRestarts") && std::string_view(path).ends_with("/nginx")) value += nginx_restarts;
   const bool is_short = property[0] == 'N';  // counts are of 32 bits, times and tasks of 64
   return is_short ? sd_bus_message_append(reply, "u", static_cast<std::uint32_t>(value))
                   : sd_bus_message_append(reply, "t", value);
@@ -122,7 +127,7 @@ const sd_bus_vtable kManager[] = {
     SD_BUS_VTABLE_END};
 const sd_bus_vtable kService[] = {SD_BUS_VTABLE_START(0),
                                   SD_BUS_PROPERTY("Type", "s", get_text, 0, 0),
-                                  SD_BUS_PROPERTY("NRestarts", "u", get_number, 0, 0),
+                                  SD_BUS_PROPERTY("NRestarts", "u", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                                   SD_BUS_PROPERTY("TasksCurrent", "t", get_number, 0, 0),
                                   SD_BUS_PROPERTY("TasksMax", "t", get_number, 0, 0),
                                   SD_BUS_VTABLE_END};
@@ -158,6 +163,11 @@ class Manager {
         if (fail_nginx.exchange(false)) {
           nginx_failed = true;
           tell(bus_);
+        }
+        if (crash_nginx.exchange(false)) {
+          ++nginx_restarts;
+          sd_bus_emit_properties_changed(bus_, "/org/freedesktop/systemd1/unit/nginx",
+                                         "org.freedesktop.systemd1.Service", "NRestarts", nullptr);
         }
         if (sd_bus_process(bus_, nullptr) == 0) sd_bus_wait(bus_, 20'000);
       }
@@ -310,4 +320,25 @@ TEST_CASE("a unit that fails is told by a signal, and restarted") {
   const Result<> refused = asking->restart("broken.service");
   REQUIRE(refused.error().code == Code::permission_denied);
   REQUIRE(refused.error().message.find("polkit says no") != std::string::npos);
+}
+
+TEST_CASE("restarts by systemd itself are told by a signal, of services alone") {
+  TempTree files;
+  const Bus bus(files);
+  const Manager manager(bus.address());
+  nginx_failed = false;
+  nginx_restarts = 0;
+  Result<discovery::SystemdBus> watching = discovery::SystemdBus::open();
+  REQUIRE(watching);
+  REQUIRE(watching->watch({"nginx.service"}));
+  REQUIRE(watching->unit("nginx.service")->restarts == 3U);
+  REQUIRE_FALSE(watching->unit("gone.service")->restarts);
+  REQUIRE_FALSE(watching->unit("backup.timer")->restarts);
+  REQUIRE(watching->process());
+  crash_nginx = true;
+  while (watching->unit("nginx.service")->restarts != 4U) {
+    pollfd ready{*watching->descriptor(), POLLIN, 0};
+    REQUIRE(::poll(&ready, 1, 20'000) == 1);
+    REQUIRE(watching->process());
+  }
 }

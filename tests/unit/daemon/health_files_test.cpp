@@ -3,6 +3,7 @@
 
 #include "agent/config/health_keys.hpp"
 #include "agent/daemon/health_history.hpp"
+#include "agent/daemon/health_network.hpp"
 #include "agent/daemon/health_remedy.hpp"
 #include "agent/daemon/health_rules.hpp"
 #include "agent/daemon/health_state.hpp"
@@ -335,10 +336,17 @@ TEST_CASE("windows are read as they are written") {
 TEST_CASE("the names of checks in the configuration are those that there are") {
   const config::Key* key = config::find_key("health.exclude");
   REQUIRE(key != nullptr);
-  for (const health::Check& check : health::node_checks({}, {})) {
+  std::vector<std::string> names;
+  for (const health::Check& check : health::node_checks({}, {}))
+    names.emplace_back(check.name);
+  for (const health::RestartedService& service : health::kRestartedServices)
+    names.emplace_back(service.check);
+  for (const Probe& probe : network_probes({.root = *Root::open("/")}))
+    names.push_back(probe.name);
+  for (const std::string& name : names) {
     config::Value list;
     list.kind = config::Value::Kind::list;
-    list.items.push_back(config::Value::scalar(std::string(check.name)));
+    list.items.push_back(config::Value::scalar(name));
     config::Config config;
     config::Problems problems;
     key->set(config, list, problems);

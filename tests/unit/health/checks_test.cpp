@@ -192,6 +192,14 @@ TEST_CASE("memory errors, temperatures, certificates and the agent itself") {
   };
   goes_and_comes(expiry, daily(86399), daily(20000), "CertificateExpires");
   REQUIRE(expiry.evaluate(daily(22000).at(90s)).verdict == Verdict::good);
+  // Of half an hour, made five minutes ago by its own word; it may be renewed when 0.283 of it are left.
+  const auto brief = [&certificate](double seconds) {
+    return certificate(seconds)
+        .add(health::kCertificateLifetime, 35 * 60, {{"certificate", "node"}})
+        .add(health::kCertificateRenewal, 0.283 * 30 * 60, {{"certificate", "node"}});
+  };
+  goes_and_comes(expiry, brief(0.283 * 30 * 60), brief(380), "CertificateExpires");
+  REQUIRE(expiry.evaluate(brief(385).at(90s)).verdict == Verdict::good);
   const auto silence = [](double seconds) { return Measured().add(health::kRegistrySilence, seconds); };
   Check registry = check("registry");
   REQUIRE(registry.evaluate(Measured().at(0s)).verdict == Verdict::unknown);

@@ -189,6 +189,38 @@ TEST_CASE("what is next is said with its reason") {
   REQUIRE_FALSE(next.action);
 }
 
+TEST_CASE("a decision is due when what it waits for is over") {
+  Bounds bounds;
+  bounds.hold = 200ms;
+  Node node(bounds);
+  const auto look = [&node](milliseconds passed) {
+    node.world.boot_time += passed;
+    ++node.world.round;
+    node.world.faults = {{"SystemdUnitFailed", "a.service", true}};
+    return outcomes(node.decider.decide(node.world));
+  };
+  REQUIRE(look(10s).empty());
+  REQUIRE(node.decider.due(node.world) == 200ms);
+  REQUIRE(look(150ms).empty());
+  REQUIRE(node.decider.due(node.world) == 50ms);
+  REQUIRE(look(50ms) == Outcomes{Outcome::act});
+  REQUIRE(node.decider.due(node.world) == 1s);  // it is being verified
+}
+
+TEST_CASE("nothing is cleaned by age while nobody knows the time, and other steps go on") {
+  const Action vacuum{ActionKind::vacuum_journal, ""}, clean{ActionKind::clean, ""};
+  Node node({}, {vacuum, clean});
+  node.world.time_known = false;
+  REQUIRE(outcomes(node.run(1min, true)) == Outcomes{Outcome::act});
+  const auto held = node.run(20min, true);
+  REQUIRE(outcomes(held) == Outcomes{Outcome::failed, Outcome::held});
+  REQUIRE(held[1].action == clean);
+  REQUIRE(held[1].reason == "no time service keeps the clock in step, so nobody knows how old a file is");
+  REQUIRE(node.decider.saved().ledger.size() == 1);  // what is not done costs nothing
+  node.world.time_known = true;
+  REQUIRE(node.run(10s, true).front().action == clean);
+}
+
 TEST_CASE("what only a round of checks can judge has the time for it, and a budget of its own") {
   const Action vacuum{ActionKind::vacuum_journal, ""}, clean{ActionKind::clean, ""};
   Bounds bounds;
