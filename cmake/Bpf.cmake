@@ -9,6 +9,11 @@ enable_language(ASM)
 # placement of blocks makes such loops; tests/bpf holds the result against that rule.
 set(BPF_LAYOUT -mllvm -disable-block-placement)
 
+set(BPF_SYSROOT)
+if(CMAKE_SYSROOT)
+  set(BPF_SYSROOT "--sysroot=${CMAKE_SYSROOT}")
+endif()
+
 function(omnitide_bpf name)
   set(folder ebpf/programs)
   if(ARGC GREATER 1)
@@ -18,8 +23,8 @@ function(omnitide_bpf name)
   set(out "${CMAKE_BINARY_DIR}/generated/${folder}")
   file(MAKE_DIRECTORY "${out}")
   add_custom_command(OUTPUT "${out}/${name}.bpf.o"
-    COMMAND "${BPF_CLANG}" -target bpf -mcpu=v3 -O2 ${BPF_LAYOUT} -g -std=gnu11 -Wall -Wextra -Werror -Wno-address-of-packed-member
-      -I "${CMAKE_SOURCE_DIR}" -idirafter "/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}" "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." -ffile-compilation-dir=.
+    COMMAND "${BPF_CLANG}" -target bpf ${BPF_SYSROOT} -mcpu=v3 -O2 ${BPF_LAYOUT} -g -std=gnu11 -Wall -Wextra -Werror -Wno-address-of-packed-member
+      -I "${CMAKE_SOURCE_DIR}" -idirafter "${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}" "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." -ffile-compilation-dir=.
       -MD -MF "${out}/${name}.d" -MT "${out}/${name}.bpf.o" -c "${source}" -o "${out}/${name}.bpf.o"
     COMMAND "${BPF_STRIP}" -g "${out}/${name}.bpf.o"
     DEPENDS "${source}" DEPFILE "${out}/${name}.d" VERBATIM)

@@ -41,6 +41,11 @@ add_compile_options(-ffunction-sections -fdata-sections -fstack-protector-strong
 find_program(LLD ld.lld)
 if(LLD)
   add_link_options(-fuse-ld=lld)
+  if(CMAKE_CROSSCOMPILING) # GCC's cross compiler looks for it under its own prefix, or in folders that it is told
+    file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/linker")
+    file(CREATE_LINK "${LLD}" "${CMAKE_BINARY_DIR}/linker/ld.lld" SYMBOLIC)
+    add_link_options("-B${CMAKE_BINARY_DIR}/linker")
+  endif()
 endif()
 add_link_options(-Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro -Wl,-z,now)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")

@@ -1,14 +1,15 @@
 #!/bin/sh
-# lazy_library.sh NM LIBRARY NAME SONAME OUT: assembler text, for x86-64, of a function for each one that LIBRARY exports.
+# lazy_library.sh PROCESSOR NM LIBRARY NAME SONAME OUT: assembler text, for x86_64 or aarch64, of a function for each one that LIBRARY
+# exports.
 #
 # Each jumps through a pointer of its own. At first that leads to omnitide_lazy_NAME_bind, which keeps the arguments' registers
-# (System V ABI, 3.2.3), has agent/base load the library and fill the pointers in, and goes on to the real function. The
+# (System V ABI, 3.2.3; AAPCS64, 6.1), has agent/base load the library and fill the pointers in, and goes on to the real function. The
 # pointers lie on pages of their own, that are made read-only once they are filled in.
 set -eu
-nm="$1" library="$2" name="$3" soname="$4" out="$5"
+processor="$1" nm="$2" library="$3" name="$4" soname="$5" out="$6"
 
-{
-cat <<HEAD
+tables() {
+  cat <<HEAD
 .hidden omnitide_lazy_load
 
 .section lazy_$name, "aw", @progbits
@@ -25,6 +26,12 @@ omnitide_lazy_${name}_table:
 .section .text.lazy_$name, "ax", @progbits
 .type omnitide_lazy_${name}_bind, @function
 omnitide_lazy_${name}_bind:
+HEAD
+}
+
+# The pointer's address comes in r11.
+bind_x86_64() {
+  cat <<CODE
   push %rbp
   mov %rsp, %rbp
   push %rax
@@ -68,6 +75,69 @@ omnitide_lazy_${name}_bind:
   pop %rax
   pop %rbp
   jmp *(%r11)
+CODE
+}
+
+function_x86_64() {
+  cat <<\CODE
+  endbr64
+  jmp *.Lslot_\function(%rip)
+.Lfirst_\function:
+  endbr64
+  lea .Lslot_\function(%rip), %r11
+CODE
+  echo "  jmp omnitide_lazy_${name}_bind"
+}
+
+# The pointer's address comes in x17: it and x16 are a linker's own between a call and its function.
+bind_aarch64() {
+  cat <<CODE
+  stp x29, x30, [sp, #-224]!
+  mov x29, sp
+  stp x0, x1, [sp, #16]
+  stp x2, x3, [sp, #32]
+  stp x4, x5, [sp, #48]
+  stp x6, x7, [sp, #64]
+  stp x8, x17, [sp, #80]
+  stp q0, q1, [sp, #96]
+  stp q2, q3, [sp, #128]
+  stp q4, q5, [sp, #160]
+  stp q6, q7, [sp, #192]
+  adrp x0, omnitide_lazy_${name}_table
+  add x0, x0, :lo12:omnitide_lazy_${name}_table
+  bl omnitide_lazy_load
+  ldp x0, x1, [sp, #16]
+  ldp x2, x3, [sp, #32]
+  ldp x4, x5, [sp, #48]
+  ldp x6, x7, [sp, #64]
+  ldp x8, x17, [sp, #80]
+  ldp q0, q1, [sp, #96]
+  ldp q2, q3, [sp, #128]
+  ldp q4, q5, [sp, #160]
+  ldp q6, q7, [sp, #192]
+  ldp x29, x30, [sp], #224
+  ldr x16, [x17]
+  br x16
+CODE
+}
+
+# hint #34 is `bti c` on processors that have it.
+function_aarch64() {
+  cat <<\CODE
+  hint #34
+  adrp x16, .Lslot_\function
+  ldr x16, [x16, :lo12:.Lslot_\function]
+  br x16
+.Lfirst_\function:
+  hint #34
+  adrp x17, .Lslot_\function
+  add x17, x17, :lo12:.Lslot_\function
+CODE
+  echo "  b omnitide_lazy_${name}_bind"
+}
+
+one_function() {
+  cat <<HEAD
 
 .macro lazy function
 .section .text.lazy_$name.\\function, "ax", @progbits
@@ -75,12 +145,9 @@ omnitide_lazy_${name}_bind:
 .hidden \\function
 .type \\function, @function
 \\function:
-  endbr64
-  jmp *.Lslot_\\function(%rip)
-.Lfirst_\\function:
-  endbr64
-  lea .Lslot_\\function(%rip), %r11
-  jmp omnitide_lazy_${name}_bind
+HEAD
+  "function_$processor"
+  cat <<TAIL
 .size \\function, . - \\function
 .section .rodata.lazy_$name.\\function, "a", @progbits
 .Lname_\\function: .asciz "\\function"
@@ -90,9 +157,15 @@ omnitide_lazy_${name}_bind:
   .quad .Lfirst_\\function, .Lname_\\function
 .endm
 
-HEAD
-"$nm" -D --defined-only "$library" | awk '$2 == "T" || $2 == "W" || $2 == "i" { sub(/@.*/, "", $3); if (!seen[$3]++) print "lazy " $3 }'
-cat <<TAIL
+TAIL
+}
+
+{
+  tables
+  "bind_$processor"
+  one_function
+  "$nm" -D --defined-only "$library" | awk '$2 == "T" || $2 == "W" || $2 == "i" { sub(/@.*/, "", $3); if (!seen[$3]++) print "lazy " $3 }'
+  cat <<TAIL
 
 .section lazy_$name, "aw", @progbits, unique, 1000000
 .balign 4096

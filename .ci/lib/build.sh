@@ -10,11 +10,22 @@ jobs_count() {
   echo $((cpus < gib ? cpus : gib))
 }
 
-# Warnings are errors where the compiler is the one that CI uses; a newer one may find something new.
+# What a preset of users takes beside what it has: warnings are errors where the compiler is the one that CI uses; a newer one may find
+# something new.
+warnings_as_errors() {
+  local compiler
+  case "$1" in
+    release) compiler=g++ ;;
+    arm64) compiler=aarch64-linux-gnu-g++ ;;
+    *) return 0 ;;
+  esac
+  if [[ "$("$compiler" -dumpversion 2>/dev/null)" == 12 ]]; then echo -DOMNITIDE_WERROR=ON; fi
+}
+
 configure() {
   local preset="$1" log="$STATE/log/cmake-$1.log" options=()
-  if [[ $preset == release && "$(g++ -dumpversion 2>/dev/null)" == 12 ]]; then options=(-DOMNITIDE_WERROR=ON); fi
-  if [[ $preset == test && -n "${ALLOW_WARNINGS:-}" ]]; then options=(-DOMNITIDE_WERROR=OFF); fi
+  mapfile -t options < <(warnings_as_errors "$preset")
+  if [[ $preset == *test && -n "${ALLOW_WARNINGS:-}" ]]; then options=(-DOMNITIDE_WERROR=OFF); fi
   mkdir -p "$STATE/log"
   step "Configuring build/$preset"
   if ! cmake --preset "$preset" "${options[@]}" >"$log" 2>&1; then

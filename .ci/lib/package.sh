@@ -3,7 +3,10 @@
 # bill of materials.
 
 # Newest GLIBC_ version that the program asks for.
-newest_glibc() { objdump -T "$1" | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -n 1; }
+newest_glibc() { readelf --dyn-syms -W "$1" | grep -oE '@GLIBC_[0-9.]+' | tr -d @ | sort -Vu | tail -n 1; }
+
+# Shared libraries that the program names.
+named_libraries() { readelf -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p'; }
 
 package_epoch() {
   local epoch
@@ -29,21 +32,32 @@ pack() {
   mv "$STATE/sbom" "$(echo "$build"/packages/*.deb | sed 's/[.]deb$/.spdx.json/')"
 }
 
+# make_packages [PRESET]
 make_packages() {
+  local preset="${1:-release}"
   need_packages "${BUILD_PACKAGES[@]}" "${PACKAGE_PACKAGES[@]}"
+  if [[ $preset == arm64 ]]; then need_arm64; fi
   package_epoch
-  configure release # the commit that the program names is taken then
-  build release
-  pack build/release
-  (cd build/release/packages && du -h -- *) | while read -r size file; do note "build/release/packages/$file  $size"; done
+  configure "$preset" # the commit that the program names is taken then
+  build "$preset"
+  pack "build/$preset"
+  (cd "build/$preset/packages" && du -h -- *) | while read -r size file; do note "build/$preset/packages/$file  $size"; done
 }
 
 command_package() {
-  case "${1:-}" in
-    '') make_packages ;;
-    --twice) package_twice ;;
-    *) fail "package takes --twice, not $1" ;;
-  esac
+  local make=make_packages preset=release
+  while [[ $# -gt 0 ]]; do
+    case "$1" in
+      --twice) make=package_twice ;;
+      --arch)
+        if foreign "${2:-}"; then preset=arm64; fi
+        shift
+        ;;
+      *) fail "package takes --twice and --arch, not $1" ;;
+    esac
+    shift
+  done
+  "$make" "$preset"
 }
 
 # The packages of two builds in two folders are equal, byte by byte. Of the second one these parts are compiled anew and not taken from
@@ -51,23 +65,23 @@ command_package() {
 # go through ccache or both do not: it makes paths relative, which shows in debug information and so in the build's id.
 TWICE_COMPILED=(agent_base agent_codec agent_api agent_config agent_registration bpf_policy bpf_tcp)
 package_twice() {
-  local file again=build/again failed=0 options=()
-  make_packages
-  if [[ "$(g++ -dumpversion)" == 12 ]]; then options=(-DOMNITIDE_WERROR=ON); fi # as configure has it
+  local preset="$1" file again=build/again failed=0 options=()
+  make_packages "$preset"
+  mapfile -t options < <(warnings_as_errors "$preset")
   rm -rf -- "$again"
   step "Building $again"
-  cmake --preset release -B "$again" "${options[@]}" >"$STATE/log/cmake-again.log" 2>&1 ||
+  cmake --preset "$preset" -B "$again" "${options[@]}" >"$STATE/log/cmake-again.log" 2>&1 ||
     fail "cmake failed; see .omnitide/log/cmake-again.log"
   CCACHE_RECACHE=1 ninja -C "$again" -j "${JOBS:-$(jobs_count)}" "${TWICE_COMPILED[@]}" >/dev/null || fail "the second build failed"
   ninja -C "$again" -j "${JOBS:-$(jobs_count)}" >/dev/null || fail "the second build failed"
   pack "$again"
-  for file in build/release/packages/*; do
+  for file in "build/$preset"/packages/*; do
     if cmp -- "$file" "$again/packages/$(basename "$file")"; then
       note "equal  $(sha256sum "$file" | cut -c1-16)  $(basename "$file")"
     else
       failed=1
     fi
   done
-  [[ $failed -eq 0 ]] || fail "two builds differ: build/release/packages and $again/packages"
+  [[ $failed -eq 0 ]] || fail "two builds differ: build/$preset/packages and $again/packages"
   rm -rf -- "$again"
 }

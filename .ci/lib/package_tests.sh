@@ -3,7 +3,7 @@
 
 PACKAGE_SUITES=(bookworm trixie)
 PACKAGE_MACHINES=(deb health faults) # tests/packages/NAME_test.sh, each in each suite
-PACKAGE_FILES=(lint sbom rpm)         # of the files alone
+PACKAGE_FILES=(lint sbom rpm arm64)   # of the files alone
 
 test_lint() {
   lintian --allow-root --fail-on error,warning build/release/packages/*.deb || return 1
@@ -13,6 +13,21 @@ test_lint() {
 test_sbom() { tests/packages/sbom_test.sh build/release; }
 
 test_rpm() { OMNITIDE_ROOTS="$STATE/roots" tests/packages/rpm_test.sh build/release/packages/*.rpm; }
+
+# Those for arm64, beside the native ones.
+test_arm64_packages() {
+  local failed=0
+  if ! foreign arm64; then
+    note "not run: this machine is an arm64, its own packages are those"
+    return
+  fi
+  make_packages arm64
+  lintian --allow-root --fail-on error,warning build/arm64/packages/*.deb || failed=1
+  rpmlint -c packaging/rpm/rpmlint.toml build/arm64/packages/*.rpm || failed=1
+  tests/packages/sbom_test.sh build/arm64 "$ARM64/sysroot" || failed=1
+  tests/packages/arm64_test.sh build/arm64 "$ARM64" build/release || failed=1
+  [[ $failed -eq 0 ]]
+}
 
 # test_packages [SUITE|NAME...]: all, or only what is named.
 test_packages() {
@@ -34,6 +49,7 @@ test_packages() {
   for name in "${names[@]}"; do
     if [[ " ${PACKAGE_FILES[*]} " == *" $name "* ]]; then
       step "$name"
+      if [[ $name == arm64 ]]; then name=arm64_packages; fi
       "test_$name" || failed=1
       continue
     fi

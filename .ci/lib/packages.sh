@@ -8,12 +8,13 @@
     libzstd-dev libcrypt-dev libmosquitto-dev libre2-dev libnghttp2-dev clang llvm lld)
   TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw pci.ids usb.ids mount iperf3 dbus-daemon prometheus
     prometheus-node-exporter chromium poppler-utils mosquitto mosquitto-clients)
-  KERNEL_PACKAGES=(qemu-system-x86 busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
+  KERNEL_PACKAGES=(busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(fio iperf3 nftables iptables ipset lshw pci.ids usb.ids mosquitto libsnappy-dev monit debootstrap
     systemd-container iproute2 jq perl-base procps)
   ORDER_PACKAGES=(valgrind mosquitto curl)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
   PACKAGE_PACKAGES=(rpm gzip binutils file jq)
+  ARM64_PACKAGES=(g++-aarch64-linux-gnu debian-archive-keyring tar)
   PACKAGE_TEST_PACKAGES=(debootstrap systemd-container iproute2 iperf3 mosquitto jq perl-base procps lintian rpm rpmlint
     binutils cpio)
   FUZZ_PACKAGES=(clang-14 libclang-rt-14-dev)

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <mutex>
 #include <set>
@@ -29,6 +29,15 @@ Error dl_failure() {
   ::_exit(1);
 }
 
+// As RELRO would have it. Where it fails the pointers work all the same; nor is it done where a page is larger than
+// those that the table has for itself (arm64 has kernels with 16 and 64 KiB), since others' data would be on it.
+void protect(const LazyTable& table) {
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<std::uintptr_t>(table.begin);
+  const auto end = reinterpret_cast<std::uintptr_t>(table.end);
+  if (begin % page == 0 && end % page == 0) (void)::mprotect(table.begin, end - begin, PROT_READ);
+}
+
 void fill(const LazyTable& table) {
   void* library = open_library(table.soname);
   if (library == nullptr) end_process(dl_failure());
@@ -37,9 +46,7 @@ void fill(const LazyTable& table) {
     if (function == nullptr) end_process(dl_failure());
     __atomic_store_n(&slot->function, function, __ATOMIC_RELEASE);
   }
-  // As RELRO would have it. Where it fails the pointers work all the same.
-  const auto bytes = static_cast<std::size_t>(table.end - table.begin) * sizeof(LazySlot);
-  (void)::mprotect(table.begin, bytes, PROT_READ);
+  protect(table);
 }
 
 }  // namespace

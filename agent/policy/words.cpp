@@ -227,8 +227,10 @@ std::string_view wrong_interface(std::string_view text) {
   if (text.empty()) return "is empty";
   if (text.size() > kLongestInterface) return "has more than 15 characters";
   if (text == "." || text == "..") return "is no name of a device";
-  if (std::any_of(text.begin(), text.end(), [](char c) { return c == '/' || c == ':' || c <= ' ' || c == 0x7f; }))
-    return "must not have '/', ':' or white space";
+  // Of which sign a char is depends on the processor.
+  if (std::any_of(text.begin(), text.end(),
+                  [](unsigned char c) { return c == '/' || c == ':' || c <= ' ' || c >= 0x7f; }))
+    return "must not have '/', ':', white space or what is not ASCII";
   return {};
 }
 

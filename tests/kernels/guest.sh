@@ -17,13 +17,15 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mount -t securityfs securityfs /sys/kernel/security
 mount -t tracefs tracefs /sys/kernel/tracing
 ip link set lo up
-stty -F /dev/ttyS1 raw -echo
+results=/dev/ttyS1
+if [ "$(uname -m)" = aarch64 ]; then results=/dev/ttyS0; fi # its console is no 8250
+stty -F "$results" raw -echo
 
 tell() { # WORD... on the second serial line
   line=$1
   shift
   for word in "$@"; do line="$line	$word"; done
-  echo "$line" >/dev/ttyS1
+  echo "$line" >"$results"
 }
 
 load_modules() {
@@ -73,8 +75,8 @@ script() {
 # What the kernel itself found wrong, and what the verifier said of each program.
 last_words() {
   # The out-of-memory killer shows a trace of who asked: tests make it do so.
-  dmesg | awk '/invoked oom-killer/ { killer = 1 } killer && /Call Trace/ { killer = 0; next } { print }' |
-    grep -E 'WARNING:|BUG:|Oops|Call Trace|stack guard|soft lockup|rcu.*stall' | head -n 20 >/tmp/complaints
+  dmesg | awk '/invoked oom-killer/ { killer = 1 } killer && /Call [Tt]race/ { killer = 0; next } { print }' |
+    grep -E 'WARNING:|BUG:|Oops|Call [Tt]race|stack guard|soft lockup|rcu.*stall' | head -n 20 >/tmp/complaints
   if [ -s /tmp/complaints ]; then
     dmesg | tail -n 200
     tell problem "the kernel complained: $(head -n 1 /tmp/complaints)"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The bill of materials says what is true: SPDX 2.3, every archive that the linker took code from, every library that the program
-# asks for, versions as dpkg has them, checksums of the packages that lie beside it. sbom_test.sh BUILD: the folder of the build.
+# asks for, versions as dpkg has them, checksums of the packages that lie beside it. sbom_test.sh BUILD [SYSROOT]: the folder of the build, and
+# where it had its libraries from, if not from this system.
 # shellcheck disable=SC2016  # variables of jq
 set -uo pipefail
 export LC_ALL=C
@@ -8,6 +9,7 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 # shellcheck source=tests/integration/checks.bash
 . "$here/../integration/checks.bash"
 build="$(realpath "${1:?which build}")"
+sysroot="${2:-}"
 document="$(echo "$build"/packages/*.spdx.json)"
 says() { jq -e "$@" "$document" >/dev/null; }
 
@@ -41,8 +43,12 @@ check "libmosquitto is in it as carried" says '[.relationships[] | select(.relat
 for package in 'libboost[0-9.]*-dev' libfmt-dev libcli11-dev; do
   check "$package is in it by its headers" says --arg name "^$package\$" '[.packages[].name | test($name)] | any'
 done
+installed() {
+  if [[ -n "$sysroot" ]]; then dpkg-query --admindir="$sysroot/var/lib/dpkg" -W -f '${Version}\n' "$1" 2>/dev/null; fi
+  dpkg-query -W -f '${Version}\n' "$1" 2>/dev/null
+}
 wrong="$(jq -r '.packages[] | select(.sourceInfo) | .name + " " + .versionInfo' "$document" | while read -r name version; do
-  dpkg-query -W -f '${Version}\n' "$name" | grep -qxF "$version" || echo "$name $version"
+  installed "$name" | grep -qxF "$version" || echo "$name $version"
 done)"
 check "versions are those that are installed" [ -z "$wrong" ]
 

@@ -24,6 +24,28 @@ bool mapped(const std::string& library) {
   return read_file("/proc/self/maps", std::size_t{16} << 20U).value().find(library) != std::string::npos;
 }
 
+#ifdef OMNITIDE_LAZY
+// The pointer that a call of the generated function jumps through, by its instructions; null when they are others.
+void* volatile* slot_of(const unsigned char* code) {
+#if defined(__x86_64__)
+  // endbr64 (4 bytes), then jmp *offset(%rip): ff 25, and the offset from what follows.
+  if (code[4] != 0xff || code[5] != 0x25) return nullptr;
+  std::int32_t offset = 0;
+  std::memcpy(&offset, code + 6, sizeof offset);
+  return reinterpret_cast<void* volatile*>(const_cast<unsigned char*>(code + 10 + offset));
+#else
+  // bti c; adrp x16, page; ldr x16, [x16, offset]: pages from that of the adrp, then words in that page.
+  std::array<std::uint32_t, 3> words{};
+  std::memcpy(words.data(), code, sizeof words);
+  if ((words[1] & 0x9f00001fU) != 0x90000010U || (words[2] & 0xffc003ffU) != 0xf9400210U) return nullptr;
+  const auto pages =
+      static_cast<std::int32_t>((words[1] >> 5U & 0x7ffffU) << 13U | (words[1] >> 29U & 3U) << 11U) >> 11;
+  const auto page = reinterpret_cast<std::intptr_t>(code + 4) & ~std::intptr_t{0xfff};
+  return reinterpret_cast<void* volatile*>(page + std::intptr_t{pages} * 4096 + (words[2] >> 10U & 0xfffU) * 8);
+#endif
+}
+#endif
+
 }  // namespace
 
 #ifdef OMNITIDE_LAZY
@@ -45,13 +67,8 @@ TEST_CASE("a library is loaded by the first call, on whichever thread, and gets 
 
 TEST_CASE("the pointers to a library's functions cannot be changed once they are there") {
   mosquitto_lib_version(nullptr, nullptr, nullptr);
-  // The pointer that a call jumps through lies behind the operand of its `jmp *offset(%rip)`: endbr64 (4 bytes), ff 25.
-  const auto* code = reinterpret_cast<const unsigned char*>(&mosquitto_lib_version);
-  REQUIRE(code[4] == 0xff);
-  REQUIRE(code[5] == 0x25);
-  std::int32_t offset = 0;
-  std::memcpy(&offset, code + 6, sizeof offset);
-  auto* slot = reinterpret_cast<void* volatile*>(const_cast<unsigned char*>(code + 10 + offset));
+  auto* slot = slot_of(reinterpret_cast<const unsigned char*>(&mosquitto_lib_version));
+  REQUIRE(slot != nullptr);
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGSEGV, SIG_DFL);  // not Catch2's

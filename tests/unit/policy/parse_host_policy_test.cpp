@@ -82,7 +82,7 @@ TEST_CASE("what a device cannot have is refused") {
   CHECK(wrong("deny: [10.0.0.1]") == Texts{"deny[0]: \"10.0.0.1\" is no CIDR (write 10.0.0.1/32 for the one address)"});
   CHECK(wrong("deny: [{cidr: 10.0.0.0/8}]") == Texts{"deny[0]: must be text and is a map"});
   CHECK(wrong("interfaces: [a/b]") ==
-        Texts{"interfaces[0]: the interface \"a/b\" must not have '/', ':' or white space"});
+        Texts{"interfaces[0]: the interface \"a/b\" must not have '/', ':', white space or what is not ASCII"});
   CHECK(wrong("interfaces: ['eth[0]']") ==
         Texts{"interfaces[0]: the interface \"eth[0]\" may have * and ? as wildcards"});
   CHECK(wrong("interfaces: [a234567890123456]").size() == 1);

@@ -244,4 +244,5 @@ TEST_CASE("names have the syntax that Kubernetes demands") {
   CHECK_FALSE(wrong_port_name("80").empty());
   CHECK(wrong_interface("eth0.100").empty());
   CHECK_FALSE(wrong_interface("..").empty());
+  CHECK_FALSE(wrong_interface("w\xC3\xB6lan").empty());
 }
