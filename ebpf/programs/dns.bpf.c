@@ -5,7 +5,6 @@
  * - dns_send, dns_receive: the hooks of the root cgroup, which see every packet of every socket, so that a packet that is
  *   none of it leaves after a few loads. */
 #include <linux/in.h>
-#include <linux/uio.h>
 #include <bpf/bpf_endian.h>
 
 #include "ebpf/abi/dns.h"

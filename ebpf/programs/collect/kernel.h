@@ -8,7 +8,11 @@
 
 typedef _Bool bool;
 
-struct iovec; /* linux/uio.h: the same everywhere */
+/* linux/uio.h has a length of 32 bits when the compiler's target is bpf and the headers are those of x86-64. */
+struct iovec {
+  void *iov_base;
+  __u64 iov_len;
+};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
