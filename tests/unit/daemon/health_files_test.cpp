@@ -43,6 +43,7 @@ HealthSaved some() {
   out.decider.paused_until = WallTime{77s};
   out.kernel_sequence = 4711;
   out.log_positions = {{"journal", "s=1;i=2"}, {"/var/log/x", "1:2:3"}};
+  out.restarts.push_back({"kubelet.service", 7, 3min, {1min, 2min}});
   return out;
 }
 
@@ -95,6 +96,11 @@ TEST_CASE("the state of health is the same after it was saved and loaded") {
   CHECK((loaded->decider.paused && loaded->decider.paused_until == WallTime{77s}));
   CHECK(loaded->kernel_sequence == 4711);
   CHECK(loaded->log_positions == saved.log_positions);
+  REQUIRE(loaded->restarts.size() == 1);
+  CHECK(loaded->restarts[0].unit == "kubelet.service");
+  CHECK(loaded->restarts[0].counter == 7);
+  CHECK(loaded->restarts[0].seen == 3min);
+  CHECK(loaded->restarts[0].times == saved.restarts[0].times);
 }
 
 TEST_CASE("a state that was cut off is damaged, and its budgets count as used up") {

@@ -319,17 +319,24 @@ TEST_CASE("a streamed answer arrives piece by piece and can be left early") {
   CHECK(answer->body == "one\ntwo\nthree\n");
 }
 
-TEST_CASE("a client gives up at its time-out") {
+TEST_CASE("a client gives up at its time-out, and does not call a server that is silent one that it cannot trust") {
   // A listener that accepts and never answers.
   asio::io_context context;
   asio::ip::tcp::acceptor silent(context, {asio::ip::make_address("127.0.0.1"), 0});
-  HttpRequest request;
-  request.path = "/";
-  const auto answer = send_blocking({.endpoint = "http://127.0.0.1:" + std::to_string(silent.local_endpoint().port()),
-                                     .tls = {},
-                                     .timeout = 200ms,
-                                     .local_address = {}},
-                                    std::move(request));
+  const std::string address = "://127.0.0.1:" + std::to_string(silent.local_endpoint().port());
+  const auto ask = [&address](const std::string& scheme) {
+    HttpRequest request;
+    request.path = "/";
+    return send_blocking({.endpoint = scheme + address,
+                          .tls = scheme == "https" ? *TlsContext::client_of_cas("") : TlsContext(),
+                          .timeout = 200ms,
+                          .local_address = {}},
+                         std::move(request));
+  };
+  const auto answer = ask("http"), secure = ask("https");
   REQUIRE(answer.has_error());
   CHECK(answer.error().code == Code::deadline_exceeded);
+  REQUIRE(secure.has_error());
+  CHECK(secure.error().code == Code::deadline_exceeded);
+  CHECK(secure.error().message == "https" + address + " takes connections, and does not answer");
 }
