@@ -70,11 +70,13 @@ TEST_CASE("annotations name the device and loosen the check of sources") {
   const Parsed bad = annotated("omnitide.io/interface: a/b, omnitide.io/allow-source: all");
   CHECK(pod(bad).interface.empty());
   CHECK_FALSE(pod(bad).any_source);
-  CHECK(texts(bad.faults) ==
-        Texts{"note 3: Pod shop/web: metadata.annotations[\"omnitide.io/interface\"]: \"a/b\" must not have '/', ':', white"
-              " space or what is not ASCII; the device is looked for by the pod's address",
-              "note 3: Pod shop/web: metadata.annotations[\"omnitide.io/allow-source\"]: \"all\" means nothing here;"
-              " source addresses are checked (the one value is any)"});
+  CHECK(
+      texts(bad.faults) ==
+      Texts{
+          "note 3: Pod shop/web: metadata.annotations[\"omnitide.io/interface\"]: \"a/b\" must not have '/', ':', white"
+          " space or what is not ASCII; the device is looked for by the pod's address",
+          "note 3: Pod shop/web: metadata.annotations[\"omnitide.io/allow-source\"]: \"all\" means nothing here;"
+          " source addresses are checked (the one value is any)"});
   CHECK(annotated("omnitide.io/interface: [x]").objects.empty());
   CHECK(pod(annotated("other: [x]")).interface.empty());
 }
