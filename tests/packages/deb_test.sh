@@ -70,7 +70,7 @@ check "the agent runs and has said that it is ready" within 5 active
 check "its commands find it" within 5 ready
 check "it is no root" [ "$(inside ps -o user= -p "$(property MainPID)")" = omnitide ]
 check "it holds four capabilities" [ "$(inside grep CapEff "/proc/$(property MainPID)/status" | cut -f2)" = 000000c400001000 ]
-check "its eBPF collectors run in the sandbox" within 10 eval "inside omnitide-agent status | grep -E '^ebpf-metrics +on +[0-9]+ collectors\$'"
+check "its eBPF collectors run in the sandbox" within 10 eval "inside omnitide-agent status | grep -E '^ebpf-metrics +on +[0-9]+ collectors'"
 check "a collector that sets no clock reads it" collector_succeeds timex
 score="$(inside systemd-analyze security --no-pager "$unit" | sed -nE 's/.*exposure level.*: ([0-9.]+) .*/\1/p')"
 check "systemd-analyze security: $score, at most 3.5" awk "BEGIN { exit !(\"$score\" != \"\" && $score <= 3.5) }"
