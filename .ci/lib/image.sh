@@ -4,6 +4,8 @@
 IMAGE_NAME=localhost/omnitide-agent:dev
 IMAGE_MOST_BYTES=$((12 << 20)) # compressed
 
+project_version() { sed -n 's/^project(omnitide-agent VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt; }
+
 # needed_libraries FILE...: "NAME PATH" of each shared library, and of those that they need in turn.
 needed_libraries() {
   local file name path
@@ -90,7 +92,7 @@ plain_tar() {
 oci_archive() {
   local root="$1" out="$2" oci="$STATE/image/oci" layer content config manifest created version
   created="$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
-  version="$(sed -n 's/^project(omnitide-agent VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)"
+  version="$(project_version)"
   mkdir -p "$oci/blobs/sha256"
   plain_tar --file="$STATE/image/layer.tar" --directory="$root" .
   content="sha256:$(sha256sum <"$STATE/image/layer.tar" | cut -d' ' -f1)"
@@ -131,7 +133,7 @@ make_image() {
   {
     shipped_components build/release
     image_libraries "$root" | components CONTAINS
-  } | document "$(sed -n 's/^project(omnitide-agent VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)-1" "$(dpkg --print-architecture)" "$out" \
+  } | document "$(project_version)-1" "$(dpkg --print-architecture)" "$out" \
     >build/image/omnitide-agent.spdx.json || fail "the bill of materials could not be made"
   note "$out  $(numfmt --to=iec-i --suffix=B --format=%.1f "$size")  $IMAGE_NAME  sha256:$(sha256sum <"$out" | cut -c1-16)"
   note "build/image/omnitide-agent.spdx.json"

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <exception>
 
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
@@ -16,6 +15,7 @@
 #include "agent/config/reload.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "agent/io/crypto.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
@@ -149,14 +149,10 @@ void Agent::start_registration() {
   }
   registration_ = std::move(*opened);
   parts_.set("registration", PartState::starting, "not yet acknowledged by the registry", {config.endpoint});
-  asio::co_spawn(context_, registration_->run([this] { state_changed(); }), [this](std::exception_ptr problem) {
-    if (!problem || stopping_) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      log::error(Part::registration, "registration failed and is off until a restart", {{"reason", caught.what()}});
-      parts_.set("registration", PartState::failed, caught.what());
-    }
+  spawn_on(context_, registration_->run([this] { state_changed(); }), [this](std::string reason) {
+    if (stopping_) return;
+    log::error(Part::registration, "registration failed and is off until a restart", {{"reason", reason}});
+    parts_.set("registration", PartState::failed, std::move(reason));
   });
 }
 

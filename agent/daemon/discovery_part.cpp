@@ -2,12 +2,10 @@
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <exception>
 
 #include "agent/base/log.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "discovery/inventory/ebpf_source.hpp"
 #include "discovery/sources/catalogue.hpp"
 
@@ -91,14 +89,8 @@ void DiscoveryPart::open_monitors() {
 }
 
 void DiscoveryPart::spawn(asio::awaitable<void> work) {
-  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
-    if (!problem || stopping_) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      deafened(std::string("a part of discovery failed: ") + caught.what());
-    }
-  });
+  spawn_on(context_, std::move(work),
+           [this](const std::string& reason) { deafened("a part of discovery failed: " + reason); });
 }
 
 void DiscoveryPart::deafened(std::string reason) {

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 #include <cstdio>
-#include <exception>
 #include <set>
 #include <utility>
 
@@ -15,6 +13,7 @@
 #include "agent/daemon/health_remedy.hpp"
 #include "agent/daemon/health_rules.hpp"
 #include "agent/daemon/self.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "agent/daemon/tuple.hpp"
 #include "discovery/collectors/catalogue.hpp"
 #include "health/checks/probes.hpp"
@@ -219,14 +218,10 @@ void HealthPart::make_probes() {
 }
 
 void HealthPart::spawn(asio::awaitable<void> work) {
-  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
-    if (!problem || stopping_) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      log::error(Part::health, "health failed and is off until a restart", {{"reason", caught.what()}});
-      sources_.on_state(PartState::failed, caught.what());
-    }
+  spawn_on(context_, std::move(work), [this](std::string reason) {
+    if (stopping_) return;
+    log::error(Part::health, "health failed and is off until a restart", {{"reason", reason}});
+    sources_.on_state(PartState::failed, std::move(reason));
   });
 }
 

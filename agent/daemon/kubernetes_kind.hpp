@@ -57,7 +57,6 @@ class KindFollower : public kubernetes::Receiver {
 
   [[nodiscard]] const Kind& kind() const { return kind_; }
   [[nodiscard]] std::string prefix() const { return "kubernetes:" + std::string(kind_.name) + "/"; }
-  [[nodiscard]] std::size_t size() const { return held_.size(); }
   // Whether all of them are known: a whole state came, or there is no such kind.
   [[nodiscard]] bool known() const { return whole_ || absent_; }
   [[nodiscard]] bool absent() const { return absent_since_.has_value(); }

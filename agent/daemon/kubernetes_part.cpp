@@ -3,16 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <cstdlib>
-#include <exception>
 
 #include "agent/base/file.hpp"
 #include "agent/base/log.hpp"
-#include "agent/base/text.hpp"
 #include "agent/daemon/kubernetes_kind.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
@@ -86,18 +83,12 @@ Result<k8s::Access> KubernetesPart::access() const {
   return k8s::in_cluster(variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT"));
 }
 
-// A coroutine that ends by an exception (no memory) is no silence.
 void KubernetesPart::spawn(asio::awaitable<void> work) {
-  asio::co_spawn(context_, std::move(work), [this](const std::exception_ptr& problem) {
-    if (!problem || stopping_) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      broken_ = fmt::format("no longer follows the API server, what was known holds: {}", caught.what());
-      log::error(log::Part::policy, "no longer follows the API server, what was known holds",
-                 {{"reason", caught.what()}});
-      report();
-    }
+  spawn_on(context_, std::move(work), [this](const std::string& reason) {
+    if (stopping_) return;
+    broken_ = "no longer follows the API server, what was known holds: " + reason;
+    log::error(log::Part::policy, "no longer follows the API server, what was known holds", {{"reason", reason}});
+    report();
   });
 }
 
@@ -187,14 +178,13 @@ asio::awaitable<void> KubernetesPart::load() {
                  {{"reason", journal_problem_}});
     co_return;
   }
-  const auto has_kind = [this](const std::string& source) {
-    return std::ranges::any_of(kinds_, [&source](const auto& kind) { return source.starts_with(kind->prefix()); });
-  };
-  std::erase_if(*known, [&has_kind](const auto& object) { return !has_kind(object.first); });
+  std::erase_if(*known, [this](const auto& object) {  // of a kind that is not followed any more
+    const auto kind =
+        std::ranges::find_if(kinds_, [&object](const auto& each) { return object.first.starts_with(each->prefix()); });
+    if (kind != kinds_.end()) (*kind)->remember(object.first, object.second);
+    return kind == kinds_.end();
+  });
   loaded_ = replaced_ = !known->empty();
-  for (const auto& [source, text] : *known)
-    for (const auto& kind : kinds_)
-      if (source.starts_with(kind->prefix())) kind->remember(source, text);
   untold_ = std::move(*known);
 }
 

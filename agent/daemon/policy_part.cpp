@@ -5,14 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <cstddef>
 #include <cstring>
-#include <exception>
 #include <iterator>
+#include <stdexcept>
 
 #include "agent/base/log.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
@@ -86,16 +85,12 @@ void PolicyPart::stop() {
 }
 
 void PolicyPart::spawn(asio::awaitable<void> work) {
-  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
-    if (!problem || stopping_) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      failed_ = caught.what();
-      log::error(log::Part::policy, "network policy no longer follows changes, what is enforced stays",
-                 {{"reason", failed_}});
-      on_change_();
-    }
+  spawn_on(context_, std::move(work), [this](std::string reason) {
+    if (stopping_) return;
+    failed_ = std::move(reason);
+    log::error(log::Part::policy, "network policy no longer follows changes, what is enforced stays",
+               {{"reason", failed_}});
+    on_change_();
   });
 }
 

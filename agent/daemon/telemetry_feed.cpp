@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <exception>
 #include <iterator>
 #include <mutex>
 #include <span>
@@ -12,6 +10,7 @@
 
 #include "agent/base/version.hpp"
 #include "agent/daemon/part_conditions.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "agent/daemon/tuple.hpp"
 #include "agent/telemetry/node_metrics.hpp"
 
@@ -137,14 +136,7 @@ bool TelemetryFeed::wants(Stream stream) const {
 
 // What a coroutine throws ends telemetry with that reason instead of vanishing, and nothing else.
 void TelemetryFeed::spawn(asio::awaitable<void> work) {
-  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
-    if (!problem) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      on_failure_(caught.what());
-    }
-  });
+  spawn_on(context_, std::move(work), [this](std::string reason) { on_failure_(std::move(reason)); });
 }
 
 void TelemetryFeed::record(Stream stream, WallTime time, std::string payload) {

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <exception>
 #include <utility>
 
 #include "agent/base/log.hpp"
+#include "agent/daemon/spawn.hpp"
 #include "agent/daemon/tuple.hpp"
 
 namespace omnitide::daemon {
@@ -70,14 +69,7 @@ void TelemetryPart::stop() {
 }
 
 void TelemetryPart::spawn(asio::awaitable<void> work) {
-  asio::co_spawn(context_, std::move(work), [this](std::exception_ptr problem) {
-    if (!problem) return;
-    try {
-      std::rethrow_exception(problem);
-    } catch (const std::exception& caught) {
-      failed(caught.what());
-    }
-  });
+  spawn_on(context_, std::move(work), [this](std::string reason) { failed(std::move(reason)); });
 }
 
 void TelemetryPart::failed(std::string reason) {

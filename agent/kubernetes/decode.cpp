@@ -5,6 +5,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/io/crypto.hpp"
+#include "agent/kubernetes/json.hpp"
 #include "agent/kubernetes/messages.hpp"
 #include "omnitide/peer/v1/kubernetes.pb.h"
 
@@ -17,16 +18,6 @@ namespace {
 
 constexpr const char* kInitialEventsEnd = "k8s.io/initial-events-end";
 
-std::string text_at(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-const json::object* object_at(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr ? value->if_object() : nullptr;
-}
-
 struct JsonObject {
   json::value value;
   [[nodiscard]] json::object& metadata() { return value.get_object().find("metadata")->value().get_object(); }
@@ -35,7 +26,7 @@ struct JsonObject {
 Result<JsonObject> json_object(std::string_view bytes) {
   boost::system::error_code problem;
   JsonObject out{json::parse(json::string_view(bytes.data(), bytes.size()), problem)};
-  if (problem || !out.value.is_object() || object_at(out.value.get_object(), "metadata") == nullptr)
+  if (problem || !out.value.is_object() || object_member(out.value.get_object(), "metadata") == nullptr)
     return fail(Code::data_loss, "an object is not readable");
   return out;
 }
@@ -99,10 +90,10 @@ Result<Head> decode_head(std::string_view bytes, Encoding encoding) {
     Result<JsonObject> object = json_object(bytes);
     if (object.has_error()) return object.error();
     const json::object& meta = object->metadata();
-    out.name = {text_at(meta, "namespace"), text_at(meta, "name")};
-    out.resource_version = text_at(meta, "resourceVersion");
-    const json::object* annotations = object_at(meta, "annotations");
-    out.initial_events_end = annotations != nullptr && text_at(*annotations, kInitialEventsEnd) == "true";
+    out.name = {text_member(meta, "namespace"), text_member(meta, "name")};
+    out.resource_version = text_member(meta, "resourceVersion");
+    const json::object* annotations = object_member(meta, "annotations");
+    out.initial_events_end = annotations != nullptr && text_member(*annotations, kInitialEventsEnd) == "true";
     return out;
   }
   proto::AnyObject object;
@@ -190,10 +181,10 @@ Result<CustomObject> decode(std::string_view bytes, Encoding encoding, const Dec
   json::object& meta = object->metadata();
   meta.erase("managedFields");
   CustomObject out;
-  out.meta.name = {text_at(meta, "namespace"), text_at(meta, "name")};
-  out.meta.uid = uid_of(text_at(meta, "uid"));
+  out.meta.name = {text_member(meta, "namespace"), text_member(meta, "name")};
+  out.meta.uid = uid_of(text_member(meta, "uid"));
   out.meta.terminating = meta.contains("deletionTimestamp");
-  if (const json::object* labels = object_at(meta, "labels"))
+  if (const json::object* labels = object_member(meta, "labels"))
     for (const auto& [key, value] : *labels)
       if (value.is_string()) out.meta.labels.emplace_back(std::string(key), std::string(value.get_string()));
   std::sort(out.meta.labels.begin(), out.meta.labels.end());

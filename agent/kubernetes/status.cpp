@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "agent/base/text.hpp"
+#include "agent/kubernetes/json.hpp"
 #include "agent/kubernetes/wire.hpp"
 #include "omnitide/peer/v1/kubernetes.pb.h"
 
@@ -22,11 +23,6 @@ struct StatusFields {
   int retry_after = 0;
 };
 
-std::string text_member(const boost::json::object& object, std::string_view key) {
-  const boost::json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 std::int64_t number_member(const boost::json::object& object, std::string_view key) {
   const boost::json::value* value = object.if_contains(key);
   return value != nullptr && value->is_int64() ? value->get_int64() : 0;
@@ -40,8 +36,8 @@ std::optional<StatusFields> from_json_status(std::string_view text) {
   StatusFields out{.code = static_cast<unsigned>(number_member(object, "code")),
                    .reason = text_member(object, "reason"),
                    .message = text_member(object, "message")};
-  if (const boost::json::value* details = object.if_contains("details"); details != nullptr && details->is_object())
-    out.retry_after = static_cast<int>(number_member(details->get_object(), "retryAfterSeconds"));
+  if (const boost::json::object* details = object_member(object, "details"))
+    out.retry_after = static_cast<int>(number_member(*details, "retryAfterSeconds"));
   return out;
 }
 

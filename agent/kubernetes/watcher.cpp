@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "agent/base/random.hpp"
+#include "agent/kubernetes/json.hpp"
 #include "agent/kubernetes/status.hpp"
 
 namespace omnitide::kubernetes {
@@ -23,21 +24,16 @@ struct JsonPage {
   }
 };
 
-std::string member_of(const boost::json::object& object, std::string_view key) {
-  const boost::json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
 Result<JsonPage> json_page(std::string_view text) {
   boost::system::error_code problem;
   JsonPage out{.whole = boost::json::parse(boost::json::string_view(text.data(), text.size()), problem)};
   const boost::json::object* list = problem ? nullptr : out.whole.if_object();
   const boost::json::value* items = list == nullptr ? nullptr : list->if_contains("items");
-  const boost::json::value* meta = list == nullptr ? nullptr : list->if_contains("metadata");
-  if (items == nullptr || !items->is_array() || meta == nullptr || !meta->is_object())
+  const boost::json::object* meta = list == nullptr ? nullptr : object_member(*list, "metadata");
+  if (items == nullptr || !items->is_array() || meta == nullptr)
     return fail(Code::data_loss, "the list is not readable");
-  out.version = member_of(meta->get_object(), "resourceVersion");
-  out.continuation = member_of(meta->get_object(), "continue");
+  out.version = text_member(*meta, "resourceVersion");
+  out.continuation = text_member(*meta, "continue");
   return out;
 }
 

@@ -6,16 +6,13 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
 root="$(cd "$here/../../.." && pwd -P)"
 # shellcheck source=tests/integration/checks.bash
 source "$here/../checks.bash"
+# shellcheck source=tests/integration/cluster/nodes.bash
+source "$here/nodes.bash"
 image="${1:?the image}"
 : "${OMNITIDE_CLUSTER:?}" "${OMNITIDE_CLUSTER_RUN:?}"
 work="$(mktemp -d)"
 trap 'rm -rf -- "$work"' EXIT
 declare -A address # of a pod: NAME4, NAME6
-
-kubectl() { "$OMNITIDE_CLUSTER" kubectl "$@"; }
-on_node() { "$OMNITIDE_CLUSTER" node "$@"; }
-agents() { kubectl -n omnitide-system get pods -l app.kubernetes.io/name=omnitide-agent "$@"; }
-agent() { kubectl -n omnitide-system exec "$(agents --field-selector "spec.nodeName=node-$1" -o 'jsonpath={.items[0].metadata.name}')" -- omnitide-agent "${@:2}"; }
 
 pod() { # NAMESPACE NAME NODE LABELS
   cat <<YAML
@@ -59,16 +56,6 @@ everywhere() { # WHAT reaches|blocked CLIENT...: from each client to both server
 
 apply() { kubectl apply -f - >/dev/null; }
 policy_ready() { agent "$1" status -o json | jq -e '[.parts[] | select(.name == "policy" or .name == "kubernetes") | .state] == ["PART_STATE_ON", "PART_STATE_ON"]' >/dev/null; }
-# The agent on a node, as a process of this machine.
-agent_pid() {
-  local each own
-  own="$(on_node "$1" readlink /proc/self/ns/net)"
-  for each in $(pgrep -f '^/usr/bin/omnitide-agent run'); do
-    if [[ "$(readlink "/proc/$each/ns/net")" == "$own" ]]; then echo "$each" && return; fi
-  done
-  return 1
-}
-
 find_addresses() { # POD
   read -r "address[${1}4]" "address[${1}6]" < <(kubectl -n shop get pod "$1" -o 'jsonpath={.status.podIPs[*].ip}{"\n"}')
 }
@@ -225,7 +212,6 @@ removal() {
   done
   check "removed: what was closed is open" within 10 reaches late "$(to server2 4)"
 }
-no_pin() { [[ -z "$(on_node "$1" find /sys/fs/bpf -mindepth 1 ! -name '*.debug' -print -quit)" ]]; }
 
 set_up
 verdicts
