@@ -1,10 +1,11 @@
 # A room is a folder and a static library. It exports its own headers through a folder of links, so that
 # `#include "agent/model/..."` compiles only in a room that USES agent/model. UNITY: its files are compiled eight at a time:
 # headers and templates, made anew for each file, take most of the time. So no two of them may name a helper the same.
-# SMALL: what runs seldom is made for size, which is memory on every node.
+# Everything is made for size, which is memory on every node and a download on every link; FAST: the files in which the
+# time goes, made for speed (docs/adr/0027-size.md).
 
 function(omnitide_room path)
-  cmake_parse_arguments(ROOM "UNITY;SMALL" "" "USES;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "UNITY" "" "USES;LIBS;FAST" ${ARGN})
   string(REPLACE "/" "_" target "${path}")
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${path}/*.cpp")
   if(sources)
@@ -22,8 +23,12 @@ function(omnitide_room path)
     set(scope INTERFACE)
     set(inner INTERFACE)
   endif()
-  if(sources AND ROOM_SMALL AND CMAKE_BUILD_TYPE STREQUAL "Release")
+  if(sources AND CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(${target} PRIVATE -Os)
+    foreach(file IN LISTS ROOM_FAST)
+      set_source_files_properties("${CMAKE_SOURCE_DIR}/${path}/${file}.cpp" PROPERTIES COMPILE_OPTIONS -O2
+        SKIP_UNITY_BUILD_INCLUSION ON)
+    endforeach()
   endif()
   omnitide_export_headers(${target} ${path} ${scope})
   foreach(used IN LISTS ROOM_USES)

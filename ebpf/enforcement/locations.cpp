@@ -3,12 +3,13 @@
 #include <string_view>
 #include <utility>
 
+#include "ebpf/enforcement/network.hpp"
+
 namespace omnitide::enforcement {
 
 namespace {
 
 constexpr std::uint8_t kWhole = 128;  // bits of a single address
-constexpr std::uint8_t kFour = 96;    // bits in front of an IPv4 address
 
 Prefix everything_four() {
   Prefix prefix;

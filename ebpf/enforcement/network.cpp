@@ -16,7 +16,6 @@ namespace omnitide::enforcement {
 namespace {
 
 constexpr std::size_t kMost = 65536;  // entries of each table
-constexpr std::uint8_t kFour = 96;    // bits in front of an IPv4 address
 
 template <class Header>
 std::string_view attributes_of(std::string_view payload) {
