@@ -1,4 +1,4 @@
-# A BPF program, compiled by clang against the UAPI headers and libbpf's only, and its bytes inside a static library:
+# A BPF program, compiled by clang against the UAPI headers and libbpf's only, and its bytes, packed, inside a static library:
 # omnitide_bpf(NAME [FOLDER]) makes `bpf_NAME` of FOLDER/NAME.bpf.c, whose header "FOLDER/NAME.bpf.hpp" gives them. FOLDER
 # is ebpf/programs if it is not given.
 find_program(BPF_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 REQUIRED)
@@ -27,28 +27,30 @@ function(omnitide_bpf name)
       -I "${CMAKE_SOURCE_DIR}" -idirafter "${CMAKE_SYSROOT}/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}" "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." -ffile-compilation-dir=.
       -MD -MF "${out}/${name}.d" -MT "${out}/${name}.bpf.o" -c "${source}" -o "${out}/${name}.bpf.o"
     COMMAND "${BPF_STRIP}" -g "${out}/${name}.bpf.o"
-    DEPENDS "${source}" DEPFILE "${out}/${name}.d" VERBATIM)
+    COMMAND gzip -9nkf "${out}/${name}.bpf.o"
+    BYPRODUCTS "${out}/${name}.bpf.o.gz" DEPENDS "${source}" DEPFILE "${out}/${name}.d" VERBATIM)
   file(CONFIGURE OUTPUT "${out}/${name}.S" CONTENT [[
 .section .rodata
 .global omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end
 .hidden omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end
 .balign 16
 omnitide_bpf_@name@_begin:
-.incbin "@out@/@name@.bpf.o"
+.incbin "@out@/@name@.bpf.o.gz"
 omnitide_bpf_@name@_end:
 .section .note.GNU-stack,"",%progbits
 ]] @ONLY)
   file(CONFIGURE OUTPUT "${out}/${name}.bpf.hpp" CONTENT [[
-// The compiled @folder@/@name@.bpf.c, in static storage.
+// The compiled @folder@/@name@.bpf.c, packed, in static storage.
 #pragma once
 #include <cstddef>
-#include <span>
+#include "ebpf/loader/packed_object.hpp"
 extern "C" const std::byte omnitide_bpf_@name@_begin[], omnitide_bpf_@name@_end[];
 namespace omnitide::ebpf {
-inline std::span<const std::byte> @name@_object() { return {omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end}; }
+inline PackedObject @name@_object() { return {{omnitide_bpf_@name@_begin, omnitide_bpf_@name@_end}}; }
 }  // namespace omnitide::ebpf
 ]] @ONLY)
   set_source_files_properties("${out}/${name}.S" PROPERTIES OBJECT_DEPENDS "${out}/${name}.bpf.o")
   add_library(bpf_${name} STATIC "${out}/${name}.S" "${out}/${name}.bpf.o")
   target_include_directories(bpf_${name} PUBLIC "${CMAKE_BINARY_DIR}/generated")
+  target_link_libraries(bpf_${name} PUBLIC ebpf_loader)
 endfunction()

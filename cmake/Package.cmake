@@ -62,6 +62,7 @@ set(CPACK_DEBIAN_COMPRESSION_TYPE xz)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS OFF) # libraries that are opened when they are called stand nowhere in the program
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libc6 (>= 2.34), libssl3 | libssl3t64, libsystemd0, init-system-helpers (>= 1.54)")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS libcrypt1) # passwords of the web configuration
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS libsqlite3-0) # an embedded registry
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA packaging/deb/postinst packaging/deb/prerm packaging/deb/postrm packaging/deb/conffiles)
 list(TRANSFORM CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA PREPEND "${CMAKE_SOURCE_DIR}/")
@@ -79,7 +80,7 @@ set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none
 set(CPACK_RPM_PACKAGE_SUMMARY "Node agent: discovery, metrics, network policy, telemetry in one process")
 set(CPACK_RPM_PACKAGE_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
 set(CPACK_RPM_PACKAGE_REQUIRES "glibc >= 2.34, openssl-libs >= 3.0, systemd-libs, systemd")
-set(CPACK_RPM_PACKAGE_SUGGESTS libxcrypt) # passwords of the web configuration
+set(CPACK_RPM_PACKAGE_SUGGESTS "libxcrypt, sqlite-libs") # passwords of the web configuration; an embedded registry
 set(CPACK_RPM_POST_INSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/post")
 set(CPACK_RPM_PRE_UNINSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/preun")
 set(CPACK_RPM_POST_UNINSTALL_SCRIPT_FILE "${CMAKE_SOURCE_DIR}/packaging/rpm/postun")

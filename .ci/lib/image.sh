@@ -25,6 +25,9 @@ needed_libraries() {
   done
 }
 
+# What the agent of a cluster may open: it has no registry inside, and so no database.
+image_opens() { opened_libraries "$1" | grep -v '/libsqlite3'; }
+
 # image_root BUILD ROOT: the files of the image.
 image_root() {
   local build="$1" root="$2" agent="$2/usr/bin/omnitide-agent" triplet loader name path
@@ -42,8 +45,8 @@ image_root() {
   if [[ ${loader%/*} != /lib ]]; then ln -s "usr${loader%/*}" "$root${loader%/*}"; fi
   install -D -m 755 "$(realpath "$loader")" "$root/usr$loader"
   {
-    opened_libraries "$agent" | while IFS= read -r path; do printf '%s %s\n' "$(objdump -p "$path" | awk '$1 == "SONAME" { print $2 }')" "$path"; done
-    opened_libraries "$agent" | xargs -d '\n' realpath | { mapfile -t path && needed_libraries "$agent" "${path[@]}"; }
+    image_opens "$agent" | while IFS= read -r path; do printf '%s %s\n' "$(objdump -p "$path" | awk '$1 == "SONAME" { print $2 }')" "$path"; done
+    image_opens "$agent" | xargs -d '\n' realpath | { mapfile -t path && needed_libraries "$agent" "${path[@]}"; }
   } | sort -u | while read -r name path; do
     [[ $name == ld-linux* ]] || install -m 644 "$path" "$root/usr/lib/$triplet/$name"
   done

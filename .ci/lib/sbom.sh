@@ -39,7 +39,7 @@ opened_libraries() {
   local name
   {
     named_libraries "$1" | grep -v '^libmosquitto'
-    strings -a "$1" | grep -xE 'lib(crypto|ssl|systemd|crypt)\.so\.[0-9]+'
+    strings -a "$1" | grep -xE 'lib(crypto|ssl|systemd|crypt|sqlite3)\.so\.[0-9]+'
   } | sort -u | while IFS= read -r name; do library_path "$name"; done | sort -u
 }
 

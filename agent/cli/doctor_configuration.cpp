@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "agent/base/fd.hpp"
+#include "agent/base/lazy_library.hpp"
 #include "agent/base/text.hpp"
 #include "agent/cli/doctor.hpp"
 #include "agent/io/http_client.hpp"
@@ -139,6 +140,15 @@ Check registry_reachable(const std::string& endpoint) {
           "check name, route and firewall; the agent goes on with its last accepted state"};
 }
 
+// The database of an embedded registry is the system's, and not every system has it.
+Check no_endpoint(const config::Config& config) {
+  if (!config.registry.embedded) return {"registry", Outcome::ok, "registration is not configured", ""};
+  if (const Result<> loaded = load_library("libsqlite3.so.0"); loaded.has_error())
+    return {"registry", Outcome::problem, loaded.error().text(),
+            "install it: Debian's libsqlite3-0, Red Hat's sqlite-libs"};
+  return {"registry", Outcome::ok, "embedded", ""};
+}
+
 }  // namespace
 
 std::optional<Check> check_secret_file(const char* name, const std::string& path) {
@@ -195,8 +205,7 @@ Checks check_configuration(const config::Loaded& loaded) {
                    readable ? "" : "see docs/web-config.md"});
   }
   if (config.registration.endpoint.empty()) {
-    out.push_back(
-        {"registry", Outcome::ok, config.registry.embedded ? "embedded" : "registration is not configured", ""});
+    out.push_back(no_endpoint(config));
   } else {
     out.push_back(registry_reachable(config.registration.endpoint));
   }

@@ -85,8 +85,10 @@ Object::Object(Object&&) noexcept = default;
 Object& Object::operator=(Object&&) noexcept = default;
 Object::~Object() = default;
 
-Result<Object> Object::open(std::string_view name, std::span<const std::byte> bytes) {
+Result<Object> Object::open(std::string_view name, ebpf::PackedObject packed) {
   libbpf_set_print(quiet);
+  const Result<std::vector<std::byte>> bytes = ebpf::unpack(packed);
+  if (bytes.has_error()) return bytes.error();
   auto state = std::make_unique<State>(name);
   state->log.assign(kLogBytes, '\0');
   bpf_object_open_opts options{};
@@ -94,7 +96,7 @@ Result<Object> Object::open(std::string_view name, std::span<const std::byte> by
   options.object_name = state->name.c_str();
   options.kernel_log_buf = state->log.data();
   options.kernel_log_size = state->log.size();
-  state->object.reset(bpf_object__open_mem(bytes.data(), bytes.size(), &options));
+  state->object.reset(bpf_object__open_mem(bytes->data(), bytes->size(), &options));
   if (!state->object) return fail_errno(errno, fmt::format("cannot read the compiled programs of {}", name));
   return Object(std::move(state));
 }

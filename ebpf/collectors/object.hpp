@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
+#include "ebpf/loader/packed_object.hpp"
 
 namespace omnitide::collectors {
 
@@ -53,7 +54,7 @@ class Iterator {
 class Object {
  public:
   // `bytes` outlive it. `name` is for people: "tcp".
-  [[nodiscard]] static Result<Object> open(std::string_view name, std::span<const std::byte> bytes);
+  [[nodiscard]] static Result<Object> open(std::string_view name, ebpf::PackedObject packed);
   Object(Object&&) noexcept;
   Object& operator=(Object&&) noexcept;
   ~Object();

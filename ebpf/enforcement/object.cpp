@@ -61,16 +61,17 @@ std::uint32_t limit_of(Table table, const Limits& limits) {
 // A trie that is full refuses to replace what is in it, before Linux 6.13: it never becomes full.
 bool is_trie(Table table) { return table == Table::prefixes || table == Table::port_ranges || table == Table::deny; }
 
-Result<ObjectPointer> open_object(const Options& options, std::string& log) {
+Result<ObjectPointer> open_object(std::string& log) {
   libbpf_set_print(quiet);
-  const std::span<const std::byte> bytes = options.object.empty() ? ebpf::policy_object() : options.object;
+  const Result<std::vector<std::byte>> bytes = ebpf::unpack(ebpf::policy_object());
+  if (bytes.has_error()) return bytes.error();
   bpf_object_open_opts open{};
   open.sz = sizeof open;
   open.object_name = "policy";
   log.assign(kLogBytes, '\0');
   open.kernel_log_buf = log.data();
   open.kernel_log_size = log.size();
-  ObjectPointer object(bpf_object__open_mem(bytes.data(), bytes.size(), &open), &bpf_object__close);
+  ObjectPointer object(bpf_object__open_mem(bytes->data(), bytes->size(), &open), &bpf_object__close);
   if (!object) return fail_errno(errno, "cannot read the compiled policy programs");
   return object;
 }
@@ -272,7 +273,7 @@ Error refused(int error, std::string_view log) {
 
 Result<std::array<MapShape, kTables>> wanted_shapes(const Options& options) {
   std::string log;
-  const Result<ObjectPointer> object = open_object(options, log);
+  const Result<ObjectPointer> object = open_object(log);
   if (object.has_error()) return object.error();
   if (const Result<> sized = set_sizes(**object, options.limits); sized.has_error()) return sized.error();
   std::array<MapShape, kTables> out;
@@ -288,7 +289,7 @@ Result<std::array<MapShape, kTables>> wanted_shapes(const Options& options) {
 
 Result<Object> load_object(const Options& options, const Shared& shared, std::shared_ptr<Faults> faults) {
   std::string log;
-  Result<ObjectPointer> opened = open_object(options, log);
+  Result<ObjectPointer> opened = open_object(log);
   if (opened.has_error()) return opened.error();
   bpf_object& object = **opened;
   if (const Result<> sized = set_sizes(object, options.limits); sized.has_error()) return sized.error();

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -55,8 +53,7 @@ struct Options {
   std::chrono::nanoseconds tcp_idle = std::chrono::hours(6), other_idle = std::chrono::minutes(3),
                            brief_idle = std::chrono::minutes(1);  // no answer yet, or closing
 
-  // For tests: another object, another version of the interface, an end between any two steps.
-  std::span<const std::byte> object = {};
+  // For tests: another version of the interface, an end between any two steps.
   unsigned abi = POLICY_ABI;
   std::shared_ptr<Faults> faults = {};
 };

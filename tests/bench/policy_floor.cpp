@@ -30,7 +30,7 @@ void attach(int program, const std::string& device, int hook, const std::string&
 int main(int count, char** arguments) {
   try {
     if (count < 3) throw std::runtime_error("usage: policy_floor FOLDER DEVICE...");
-    const auto bytes = omnitide::ebpf::policy_sender_object();
+    const auto bytes = omnitide::ebpf::unpack(omnitide::ebpf::policy_sender_object()).value();
     bpf_object* object = bpf_object__open_mem(bytes.data(), bytes.size(), nullptr);
     if (object == nullptr || bpf_object__load(object) != 0) throw std::runtime_error("cannot load the empty program");
     const int program = bpf_program__fd(bpf_object__find_program_by_name(object, "empty"));

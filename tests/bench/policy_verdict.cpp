@@ -35,7 +35,7 @@ double now_ns() {
 class Sender {
  public:
   explicit Sender(unsigned connections) {
-    const auto bytes = ebpf::policy_sender_object();
+    const auto bytes = ebpf::unpack(ebpf::policy_sender_object()).value();
     object_ = bpf_object__open_mem(bytes.data(), bytes.size(), nullptr);
     if (object_ == nullptr) throw std::runtime_error("cannot open the sender");
     bpf_map__set_max_entries(bpf_object__find_map_by_name(object_, "connections"), connections);

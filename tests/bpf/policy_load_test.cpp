@@ -26,7 +26,7 @@ struct Close {
 using Object = std::unique_ptr<bpf_object, Close>;
 
 Object open_policy() {
-  const auto bytes = ebpf::policy_object();
+  const auto bytes = ebpf::unpack(ebpf::policy_object()).value();
   Object object(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
   REQUIRE(object);
   return object;

@@ -74,7 +74,7 @@ class PolicyPath {
                       const std::map<std::string, __u64>& settings = {}) {
     libbpf_set_print(tell_warnings);
     TestRunDevice::prepare();
-    const auto bytes = ebpf::policy_object();
+    const auto bytes = ebpf::unpack(ebpf::policy_object()).value();
     object_.reset(bpf_object__open_mem(bytes.data(), bytes.size(), nullptr));
     if (!object_) fail("open");
     bpf_map* map = nullptr;
