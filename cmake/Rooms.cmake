@@ -60,24 +60,48 @@ function(omnitide_export_headers target path scope)
   target_include_directories(${target} ${scope} "${view}")
 endfunction()
 
-# The generated code of the wire contract; consumers include "omnitide/node/v1/....pb.h".
+# The generated code of messages; consumers include "omnitide/node/v1/....pb.h". It is protobuf's lite code, also that of what it
+# takes from protobuf itself (ALSO), which is not in the lite library.
 function(omnitide_protobuf path)
+  cmake_parse_arguments(PROTO "" "" "ALSO" ${ARGN})
   string(REPLACE "/" "_" target "${path}")
   set(out "${CMAKE_BINARY_DIR}/generated")
   file(MAKE_DIRECTORY "${out}")
   file(GLOB_RECURSE protos CONFIGURE_DEPENDS RELATIVE "${CMAKE_SOURCE_DIR}/${path}" "${CMAKE_SOURCE_DIR}/${path}/*.proto")
+  list(TRANSFORM protos PREPEND "${CMAKE_SOURCE_DIR}/${path}/" OUTPUT_VARIABLE sources)
   set(generated)
-  foreach(proto IN LISTS protos)
+  foreach(proto IN LISTS protos PROTO_ALSO)
     string(REPLACE ".proto" ".pb" stem "${proto}")
     list(APPEND generated "${out}/${stem}.cc")
     add_custom_command(OUTPUT "${out}/${stem}.cc" "${out}/${stem}.h"
-      COMMAND protobuf::protoc -I "${CMAKE_SOURCE_DIR}/${path}" "--cpp_out=${out}" "${CMAKE_SOURCE_DIR}/${path}/${proto}"
-      DEPENDS "${CMAKE_SOURCE_DIR}/${path}/${proto}" VERBATIM)
+      COMMAND protobuf::protoc -I "${CMAKE_SOURCE_DIR}/${path}" "--cpp_out=lite:${out}" "${proto}"
+      DEPENDS ${sources} VERBATIM)
   endforeach()
   add_library(${target} STATIC ${generated})
   target_include_directories(${target} SYSTEM PUBLIC "${out}")
-  target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
-  target_compile_options(${target} PRIVATE -w $<$<CONFIG:Release>:-Os>)
+  target_link_libraries(${target} PUBLIC protobuf::libprotobuf-lite)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-w> $<$<CONFIG:Release>:-Os>)
+  omnitide_schema(${target} "${path}" ${protos} ${PROTO_ALSO})
+endfunction()
+
+# What messages are made of, as one FileDescriptorSet inside the library: TARGET_schema_begin to TARGET_schema_end.
+function(omnitide_schema target path)
+  set(out "${CMAKE_BINARY_DIR}/generated/${target}")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${path}/*.proto")
+  add_custom_command(OUTPUT "${out}.schema"
+    COMMAND protobuf::protoc -I "${CMAKE_SOURCE_DIR}/${path}" --include_imports "--descriptor_set_out=${out}.schema" ${ARGN}
+    DEPENDS ${sources} VERBATIM)
+  file(CONFIGURE OUTPUT "${out}_schema.S" CONTENT [[
+.section .rodata.@target@_schema, "a", @progbits
+.global @target@_schema_begin, @target@_schema_end
+.hidden @target@_schema_begin, @target@_schema_end
+@target@_schema_begin:
+.incbin "@out@.schema"
+@target@_schema_end:
+.section .note.GNU-stack, "", @progbits
+]] @ONLY)
+  set_source_files_properties("${out}_schema.S" PROPERTIES OBJECT_DEPENDS "${out}.schema")
+  target_sources(${target} PRIVATE "${out}_schema.S")
 endfunction()
 
 # Functions that run while the program runs stand side by side, in the order of cmake/order/NAME.txt (docs/adr/0015-order-of-code.md).

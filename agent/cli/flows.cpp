@@ -1,14 +1,15 @@
 // `flows`: new connections and drops, as the running agent's data path reports them.
 #include <fmt/format.h>
-#include <google/protobuf/util/time_util.h>
 
 #include <cstdio>
 #include <memory>
 
 #include "agent/base/address.hpp"
+#include "agent/base/clock.hpp"
 #include "agent/base/text.hpp"
 #include "agent/cli/commands.hpp"
 #include "agent/codec/json.hpp"
+#include "agent/codec/time.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
 namespace omnitide::cli {
@@ -68,7 +69,7 @@ std::string line_of(const v1::Flow& flow, const Console& console) {
   const Style style = flow.verdict() == "FORWARDED" ? Style::good
                       : flow.verdict() == "DROPPED" ? Style::bad
                                                     : Style::warning;
-  const std::string time = google::protobuf::util::TimeUtil::ToString(flow.time());
+  const std::string time = format_rfc3339(codec::time_of(flow.time()));
   return fmt::format("{} {} {:<7} {:<6} {}{} -> {}{}  {}\n", time,
                      console.paint(fmt::format("{:<9}", flow.verdict()), style), flow.traffic_direction(),
                      flow.protocol(), printable(end_name(flow.source(), flow.ip().source())), ports(flow, true),

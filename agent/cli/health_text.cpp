@@ -8,6 +8,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/cli/session.hpp"
+#include "agent/codec/time.hpp"
 #include "omnitide/node/v1/health.pb.h"
 
 namespace omnitide::cli {
@@ -16,12 +17,8 @@ namespace v1 = node::v1;
 
 namespace {
 
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
-}
-
 std::string ago(const google::protobuf::Timestamp& time, WallTime now) {
-  return short_duration(std::max(now - time_of(time), std::chrono::milliseconds{0}));
+  return short_duration(std::max(now - codec::time_of(time), std::chrono::milliseconds{0}));
 }
 
 std::pair<std::string, Style> word(v1::ConditionStatus status) {
@@ -62,7 +59,7 @@ std::string remediation(const v1::HealthStatus& status, WallTime now, const Cons
     out += console.paint(fmt::format("locked by {}", printable(status.lock_file())), Style::warning);
   else if (status.paused())
     out += console.paint(status.has_paused_until()
-                             ? fmt::format("paused for {}", short_duration(time_of(status.paused_until()) - now))
+                             ? fmt::format("paused for {}", short_duration(codec::time_of(status.paused_until()) - now))
                              : std::string("paused until resumed"),
                          Style::warning);
   else
@@ -124,8 +121,8 @@ Table history_table(const v1::HealthHistory& history, const std::string& about) 
   Table table({{"TIME (UTC)"}, {"KIND"}, {"SUBJECT"}, {"OUTCOME"}, {"REASON"}, {"MESSAGE", false, true}});
   for (const v1::HealthEvent& event : history.items()) {
     if (!about.empty() && event.subject() != about && event.reason() != about) continue;
-    table.row({format_rfc3339(time_of(event.time())).substr(0, 19), event.kind(), event.subject(), event.outcome(),
-               event.reason(), event.message()});
+    table.row({format_rfc3339(codec::time_of(event.time())).substr(0, 19), event.kind(), event.subject(),
+               event.outcome(), event.reason(), event.message()});
   }
   return table;
 }
@@ -164,7 +161,7 @@ Result<std::string> health_explanation(const std::string& condition, const v1::H
   }
   const auto [text, shown] = word(found->status());
   std::string out = fmt::format("{} is {} since {} ({} ago)\n{}: {}\n\n", console.paint(condition, Style::bold),
-                                console.paint(text, shown), format_rfc3339(time_of(found->since())),
+                                console.paint(text, shown), format_rfc3339(codec::time_of(found->since())),
                                 ago(found->since(), now), found->reason(), printable(found->message()));
   Table checks({{"CHECK"}, {"VERDICT"}, {"SINCE", true}, {"SEEN", true}, {"REASON"}, {"WHAT WAS SEEN", false, true}});
   for (const v1::HealthCheck& check : status.checks()) {

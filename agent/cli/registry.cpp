@@ -29,7 +29,8 @@ Command RegistrySession::add(Command& group, const std::string& name, const std:
   return command;
 }
 
-int RegistrySession::show(const google::protobuf::Message& message, const std::function<std::string()>& text) const {
+int RegistrySession::show(const google::protobuf::MessageLite& message,
+                          const std::function<std::string()>& text) const {
   return session_.format() == Format::table ? session_.print(text()) : session_.print(message);
 }
 

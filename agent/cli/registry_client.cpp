@@ -16,6 +16,7 @@
 #include "agent/base/clock.hpp"
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
+#include "agent/codec/json.hpp"
 #include "agent/io/crypto.hpp"
 #include "agent/io/http_client.hpp"
 #include "agent/io/tls.hpp"
@@ -175,8 +176,9 @@ Result<RegistryClient> RegistryClient::open(const Session& session, const Regist
 
 const RegistryPlace& RegistryClient::place() const { return impl_->place; }
 
-Result<> RegistryClient::call(const std::string& method, const std::string& path, const google::protobuf::Message* in,
-                              google::protobuf::Message& out, const Query& query) {
+Result<> RegistryClient::call(const std::string& method, const std::string& path,
+                              const google::protobuf::MessageLite* in, google::protobuf::MessageLite& out,
+                              const Query& query) {
   io::HttpRequest request;
   request.method = method;
   request.path = path;
@@ -187,7 +189,7 @@ Result<> RegistryClient::call(const std::string& method, const std::string& path
   if (answer.has_error()) return std::move(answer).error();
   if (answer->status != 200) return io::error_from_response(*answer);
   if (!out.ParseFromString(answer->body)) {
-    return fail(Code::data_loss, fmt::format("the registry's answer is no {}", out.GetDescriptor()->name()));
+    return fail(Code::data_loss, fmt::format("the registry's answer is no {}", codec::name_of(out)));
   }
   return {};
 }

@@ -37,8 +37,9 @@ class RegistryClient {
   RegistryClient& operator=(RegistryClient&&) noexcept;
 
   // `in` may be null. The answer's error is the registry's own.
-  [[nodiscard]] Result<> call(const std::string& method, const std::string& path, const google::protobuf::Message* in,
-                              google::protobuf::Message& out, const Query& query = {});
+  [[nodiscard]] Result<> call(const std::string& method, const std::string& path,
+                              const google::protobuf::MessageLite* in, google::protobuf::MessageLite& out,
+                              const Query& query = {});
   // A body that is no message, both ways.
   [[nodiscard]] Result<std::string> raw(const std::string& method, const std::string& path, std::string body);
   // Calls `on_line` for each line of an endless answer until it returns false or the answer ends.

@@ -26,7 +26,7 @@ class RegistrySession {
   void complete(Command& command, const std::string& formats, std::function<int(RegistryClient&)> run);
   [[nodiscard]] Session& session() const { return session_; }
   // Prints the answer as JSON or YAML, or `text` of it.
-  [[nodiscard]] int show(const google::protobuf::Message& message, const std::function<std::string()>& text) const;
+  [[nodiscard]] int show(const google::protobuf::MessageLite& message, const std::function<std::string()>& text) const;
 
  private:
   Session& session_;

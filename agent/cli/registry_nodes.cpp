@@ -127,7 +127,7 @@ std::string node_text(const v1::Node& node, const Console& console) {
 }
 
 int show_changed(const RegistrySession& registry, RegistryClient& client, const std::string& path,
-                 const google::protobuf::Message& request) {
+                 const google::protobuf::MessageLite& request) {
   v1::Node node;
   if (const Result<> done = client.call("POST", path, &request, node); done.has_error())
     return registry.session().failed(done.error());

@@ -133,7 +133,7 @@ Session::Paths Session::paths() const {
   return out;
 }
 
-int Session::print(const google::protobuf::Message& message) const {
+int Session::print(const google::protobuf::MessageLite& message) const {
   return print(format() == Format::yaml ? codec::to_yaml(message) : codec::to_json(message, codec::JsonForm::pretty));
 }
 

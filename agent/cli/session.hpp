@@ -15,7 +15,7 @@
 #include "agent/config/load.hpp"
 
 namespace google::protobuf {
-class Message;
+class MessageLite;
 }
 
 namespace omnitide::node::v1 {
@@ -58,7 +58,7 @@ class Session {
   [[nodiscard]] Paths paths() const;
 
   // Prints the message as JSON or YAML; table and labels are the command's own.
-  [[nodiscard]] int print(const google::protobuf::Message& message) const;
+  [[nodiscard]] int print(const google::protobuf::MessageLite& message) const;
   [[nodiscard]] int print(std::string_view text) const;  // 0, or 1 when standard output takes no more
   // "omnitide-agent: SENTENCE" and "hint: ..." on standard error; returns the exit code that belongs to the error.
   [[nodiscard]] int failed(const Error& error) const;

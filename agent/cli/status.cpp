@@ -10,6 +10,7 @@
 #include "agent/cli/hardware.hpp"
 #include "agent/cli/status_text.hpp"
 #include "agent/codec/facts_codec.hpp"
+#include "agent/codec/time.hpp"
 #include "omnitide/node/v1/local.pb.h"
 
 namespace omnitide::cli {
@@ -19,10 +20,6 @@ namespace v1 = node::v1;
 namespace {
 
 constexpr int kShownEvents = 6;
-
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
-}
 
 std::string word(v1::PartState state) {
   switch (state) {
@@ -45,7 +42,7 @@ Style style(v1::PartState state) {
 }
 
 std::string head(const v1::Status& status, WallTime now, const Console& console) {
-  const auto up = std::max(now - time_of(status.started()), std::chrono::milliseconds{0});
+  const auto up = std::max(now - codec::time_of(status.started()), std::chrono::milliseconds{0});
   std::string out = console.paint(printable(status.hostname()), Style::bold);
   if (!status.node_id().empty()) out += "  " + printable(status.node_id());
   out += status.ready() ? "  " + console.paint("ready", Style::good) : "  " + console.paint("not ready", Style::bad);
@@ -79,7 +76,7 @@ Table parts(const v1::Status& status) {
 }
 
 std::string when(const google::protobuf::Timestamp& time, WallTime now) {
-  const auto away = time_of(time) - now;
+  const auto away = codec::time_of(time) - now;
   return away.count() > 0 ? "in " + short_duration(away) : short_duration(-away) + " ago";
 }
 
@@ -111,7 +108,7 @@ std::string events(const v1::Status& status, const Console& console) {
   Table table({{""}, {""}, {""}, {"", false, true}}, 2);
   for (int i = std::max(0, status.events_size() - kShownEvents); i < status.events_size(); ++i) {
     const v1::Event& event = status.events(i);
-    const std::string time = format_rfc3339(time_of(event.time()));
+    const std::string time = format_rfc3339(codec::time_of(event.time()));
     const Style level = event.level() == "error"     ? Style::bad
                         : event.level() == "warning" ? Style::warning
                                                      : Style::dim;
@@ -127,7 +124,7 @@ std::string telemetry(const v1::TelemetryStatus& status, WallTime now) {
     backlog += stream.backlog();
     for (const v1::TelemetryDrop& drop : stream.drops())
       dropped += drop.records();
-    if (stream.has_oldest()) oldest = std::min(oldest.value_or(WallTime::max()), time_of(stream.oldest()));
+    if (stream.has_oldest()) oldest = std::min(oldest.value_or(WallTime::max()), codec::time_of(stream.oldest()));
   }
   std::string out = fmt::format("\nTelemetry: {}", printable(status.link()));
   if (!status.broker().empty())

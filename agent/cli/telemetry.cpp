@@ -7,6 +7,7 @@
 #include "agent/base/text.hpp"
 #include "agent/cli/commands.hpp"
 #include "agent/cli/telemetry_commands.hpp"
+#include "agent/codec/time.hpp"
 #include "omnitide/node/v1/telemetry_status.pb.h"
 
 namespace omnitide::cli {
@@ -15,12 +16,8 @@ namespace v1 = node::v1;
 
 namespace {
 
-WallTime sent_at(const google::protobuf::Timestamp& time) {
-  return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
-}
-
 std::string since(const google::protobuf::Timestamp& time, WallTime now) {
-  return short_duration(std::max(now - sent_at(time), std::chrono::milliseconds{0}));
+  return short_duration(std::max(now - codec::time_of(time), std::chrono::milliseconds{0}));
 }
 
 std::string rate(double per_second) {
@@ -46,8 +43,8 @@ std::string connection(const v1::TelemetryStatus& status, WallTime now, const Co
   out += "\n";
   if (!status.problem().empty()) {
     out += "           " + console.paint(printable(status.problem()), Style::bad);
-    if (status.has_next_attempt() && sent_at(status.next_attempt()) > now)
-      out += fmt::format("; next attempt in {}", short_duration(sent_at(status.next_attempt()) - now));
+    if (status.has_next_attempt() && codec::time_of(status.next_attempt()) > now)
+      out += fmt::format("; next attempt in {}", short_duration(codec::time_of(status.next_attempt()) - now));
     out += "\n";
   }
   return out;
@@ -73,7 +70,7 @@ std::string backlog(const v1::TelemetrySpool& spool, WallTime now) {
   for (const v1::TelemetryStream& stream : spool.streams()) {
     records += stream.backlog();
     bytes += stream.backlog_bytes();
-    if (stream.has_oldest()) oldest = std::min(oldest.value_or(WallTime::max()), sent_at(stream.oldest()));
+    if (stream.has_oldest()) oldest = std::min(oldest.value_or(WallTime::max()), codec::time_of(stream.oldest()));
   }
   std::string out = fmt::format("Backlog    {} records, {}", records, human_bytes(bytes));
   if (oldest) out += fmt::format(", the oldest {} old", short_duration(std::max(now - *oldest, WallTime::duration{})));
@@ -145,11 +142,12 @@ std::string spool_text(const v1::TelemetrySpool& spool, WallTime now, const Cons
                {"DROPPED", false, true}});
   for (const v1::TelemetryStream& stream : spool.streams()) {
     const bool any = stream.backlog() > 0;
-    table.row({stream.name(), std::to_string(stream.backlog()), any ? human_bytes(stream.backlog_bytes()) : "",
-               any ? std::to_string(stream.first()) : "", std::to_string(stream.next()),
-               any ? fmt::format("{} ({} ago)", format_rfc3339(sent_at(stream.oldest())), since(stream.oldest(), now))
-                   : std::string(),
-               Cell(drops(stream), Style::bad)});
+    table.row(
+        {stream.name(), std::to_string(stream.backlog()), any ? human_bytes(stream.backlog_bytes()) : "",
+         any ? std::to_string(stream.first()) : "", std::to_string(stream.next()),
+         any ? fmt::format("{} ({} ago)", format_rfc3339(codec::time_of(stream.oldest())), since(stream.oldest(), now))
+             : std::string(),
+         Cell(drops(stream), Style::bad)});
   }
   return out + table.render(console);
 }

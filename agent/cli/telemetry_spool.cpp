@@ -2,6 +2,7 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include "agent/cli/telemetry_commands.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/telemetry/spool.hpp"
 #include "omnitide/node/v1/telemetry_status.pb.h"
 
@@ -10,12 +11,6 @@ namespace omnitide::cli {
 namespace v1 = node::v1;
 
 namespace {
-
-void set_time(WallTime time, google::protobuf::Timestamp& out) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  out.set_seconds(seconds.time_since_epoch().count());
-  out.set_nanos(static_cast<std::int32_t>((time - seconds).count()) * 1'000'000);
-}
 
 void fill(const telemetry::SpoolStatus& status, v1::TelemetrySpool& out) {
   out.set_disk_bytes(status.disk_bytes);
@@ -29,7 +24,7 @@ void fill(const telemetry::SpoolStatus& status, v1::TelemetrySpool& out) {
     row.set_backlog_bytes(stream.bytes);
     row.set_first(stream.first);
     row.set_next(stream.next);
-    if (stream.records > 0) set_time(stream.oldest, *row.mutable_oldest());
+    if (stream.records > 0) codec::set_time(stream.oldest, *row.mutable_oldest());
     for (std::size_t cause = 0; cause < telemetry::kDropCauses; ++cause) {
       if (stream.dropped.at(cause) == 0) continue;
       v1::TelemetryDrop& drop = *row.add_drops();

@@ -1,14 +1,14 @@
 #include "agent/codec/facts_codec.hpp"
 
 #include <fmt/format.h>
-#include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/message.h>
+#include <google/protobuf/message_lite.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -17,6 +17,9 @@
 #include <utility>
 
 #include "agent/base/text.hpp"
+#include "agent/base/wire.hpp"
+#include "agent/codec/schema.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/model/fields.hpp"
 #include "omnitide/node/v1/common.pb.h"
 #include "omnitide/node/v1/facts.pb.h"
@@ -25,129 +28,127 @@ namespace omnitide::codec {
 
 namespace {
 
-namespace pb = google::protobuf;
-
-// Message and model have the same fields by name (tests/unit/codec proves it), so that one walk over
-// model::Fields<S>::list writes, and another reads, every struct.
-
-struct Slot {
-  const pb::Reflection& reflection;
-  const pb::FieldDescriptor* field;
-};
+// Message and model have the same fields by name, in the order of their numbers (tests/unit/codec proves both), so that
+// one walk over model::Fields<S>::list writes the message's bytes, and another reads them, for every struct.
 
 // The message's fields in the order of the struct's, looked up once in a process.
 template <model::HasFields S>
-const auto& fields_of(const pb::Descriptor& type) {
+const auto& fields_of(const MessageType& type) {
   static const auto kFields = [&type] {
-    std::array<const pb::FieldDescriptor*, std::tuple_size_v<decltype(model::Fields<S>::list)>> fields{};
+    std::array<const FieldType*, std::tuple_size_v<decltype(model::Fields<S>::list)>> fields{};
     std::size_t index = 0;
-    model::for_each_field<S>(
-        [&](const auto& field) { fields.at(index++) = type.FindFieldByName(std::string(field.name)); });
+    model::for_each_field<S>([&](const auto& field) { fields.at(index++) = type.field(field.name); });
     return fields;
   }();
   return kFields;
 }
 
-// Calls visit(slot, member) for each field that both sides have.
+// Calls visit(field, member) for each field that both sides have.
 template <class S, class Visitor>
-void for_each_slot(const pb::Message& message, S& value, Visitor visit) {
-  const auto& fields = fields_of<std::remove_const_t<S>>(*message.GetDescriptor());
-  const pb::Reflection& reflection = *message.GetReflection();
+void for_each_slot(const MessageType& type, S& value, Visitor visit) {
+  const auto& fields = fields_of<std::remove_const_t<S>>(type);
   std::size_t index = 0;
   model::for_each_field<std::remove_const_t<S>>([&](const auto& field) {
-    const pb::FieldDescriptor* there = fields[index++];
-    if (there != nullptr) visit(Slot{reflection, there}, value.*field.member);
+    const FieldType* there = fields[index++];
+    if (there != nullptr) visit(*there, value.*field.member);
   });
 }
 
-void write(const model::HasFields auto& from, pb::Message& to);
+void write(const model::HasFields auto& from, const MessageType& type, std::string& to);
 
-void put(Slot slot, pb::Message& to, const std::string& value) {
-  if (!value.empty()) slot.reflection.SetString(&to, slot.field, valid_utf8(value));
+void put_text(const FieldType& field, std::string& to, const std::string& value) {
+  put_field(to, field.number, std::string_view(valid_utf8(value)));
 }
-void put(Slot slot, pb::Message& to, bool value) { slot.reflection.SetBool(&to, slot.field, value); }
-void put(Slot slot, pb::Message& to, std::uint32_t value) { slot.reflection.SetUInt32(&to, slot.field, value); }
-void put(Slot slot, pb::Message& to, std::int32_t value) { slot.reflection.SetInt32(&to, slot.field, value); }
-void put(Slot slot, pb::Message& to, std::uint64_t value) { slot.reflection.SetUInt64(&to, slot.field, value); }
-void put(Slot slot, pb::Message& to, const model::HasFields auto& value) {
-  write(value, *slot.reflection.MutableMessage(&to, slot.field));
+void put(const FieldType& field, std::string& to, const std::string& value) {
+  if (!value.empty()) put_text(field, to, value);
+}
+// A zero is what stands for itself, but where a value may be missing. Negative numbers have all bits of 64.
+template <std::integral T>
+void put(const FieldType& field, std::string& to, T value) {
+  if (value != 0 || field.presence) put_field(to, field.number, static_cast<std::uint64_t>(value));
+}
+void put(const FieldType& field, std::string& to, const model::HasFields auto& value) {
+  std::string inner;
+  write(value, *field.message, inner);
+  put_field(to, field.number, std::string_view(inner));
 }
 template <class T>
-void put(Slot slot, pb::Message& to, const std::optional<T>& value) {
-  if (value) put(slot, to, *value);
+void put(const FieldType& field, std::string& to, const std::optional<T>& value) {
+  if (value) put(field, to, *value);
 }
-void put(Slot slot, pb::Message& to, const std::vector<std::string>& values) {
+void put(const FieldType& field, std::string& to, const std::vector<std::string>& values) {
   for (const std::string& value : values)
-    slot.reflection.AddString(&to, slot.field, valid_utf8(value));
+    put_text(field, to, value);
 }
 template <model::HasFields T>
-void put(Slot slot, pb::Message& to, const std::vector<T>& values) {
+void put(const FieldType& field, std::string& to, const std::vector<T>& values) {
   for (const T& value : values)
-    write(value, *slot.reflection.AddMessage(&to, slot.field));
+    put(field, to, value);
 }
 
-void write(const model::HasFields auto& from, pb::Message& to) {
-  for_each_slot(to, from, [&to](Slot slot, const auto& member) { put(slot, to, member); });
+void write(const model::HasFields auto& from, const MessageType& type, std::string& to) {
+  for_each_slot(type, from, [&to](const FieldType& field, const auto& member) { put(field, to, member); });
 }
 
-void read(const pb::Message& from, model::HasFields auto& to);
+using Piece = WireReader::Field;
 
-void get(Slot slot, const pb::Message& from, std::string& value) {
-  value = slot.reflection.GetString(from, slot.field);
+bool read(std::string_view bytes, const MessageType& type, model::HasFields auto& to);
+
+// Whether the piece is of the field's type.
+bool get(const FieldType& /*field*/, const Piece& from, std::string& value) {
+  value = from.bytes;
+  return from.wire == Wire::bytes && valid_utf8(from.bytes) == from.bytes;
 }
-void get(Slot slot, const pb::Message& from, bool& value) { value = slot.reflection.GetBool(from, slot.field); }
-void get(Slot slot, const pb::Message& from, std::uint32_t& value) {
-  value = slot.reflection.GetUInt32(from, slot.field);
+template <std::integral T>
+bool get(const FieldType& /*field*/, const Piece& from, T& value) {
+  value = static_cast<T>(from.value);
+  return from.wire == Wire::varint;
 }
-void get(Slot slot, const pb::Message& from, std::int32_t& value) {
-  value = slot.reflection.GetInt32(from, slot.field);
-}
-void get(Slot slot, const pb::Message& from, std::uint64_t& value) {
-  value = slot.reflection.GetUInt64(from, slot.field);
-}
-void get(Slot slot, const pb::Message& from, model::HasFields auto& value) {
-  read(slot.reflection.GetMessage(from, slot.field), value);
+bool get(const FieldType& field, const Piece& from, model::HasFields auto& value) {
+  return from.wire == Wire::bytes && read(from.bytes, *field.message, value);
 }
 template <class T>
-void get(Slot slot, const pb::Message& from, std::optional<T>& value) {
-  if (slot.reflection.HasField(from, slot.field)) get(slot, from, value.emplace());
+bool get(const FieldType& field, const Piece& from, std::optional<T>& value) {
+  return get(field, from, value ? *value : value.emplace());
 }
-void get(Slot slot, const pb::Message& from, std::vector<std::string>& values) {
-  const int count = slot.reflection.FieldSize(from, slot.field);
-  values.reserve(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i)
-    values.push_back(slot.reflection.GetRepeatedString(from, slot.field, i));
-}
-template <model::HasFields T>
-void get(Slot slot, const pb::Message& from, std::vector<T>& values) {
-  const int count = slot.reflection.FieldSize(from, slot.field);
-  values.resize(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i)
-    read(slot.reflection.GetRepeatedMessage(from, slot.field, i), values[static_cast<std::size_t>(i)]);
+template <class T>
+bool get(const FieldType& field, const Piece& from, std::vector<T>& values) {
+  return get(field, from, values.emplace_back());
 }
 
-void read(const pb::Message& from, model::HasFields auto& to) {
-  for_each_slot(from, to, [&from](Slot slot, auto& member) { get(slot, from, member); });
+// False when the bytes are no such message. Fields that this version does not know are passed over.
+bool read(std::string_view bytes, const MessageType& type, model::HasFields auto& to) {
+  WireReader reader(bytes);
+  bool good = true;
+  while (const auto piece = reader.next()) {
+    for_each_slot(type, to, [&](const FieldType& field, auto& member) {
+      if (field.number == piece->number) good = get(field, *piece, member) && good;
+    });
+  }
+  return good && reader.good();
 }
 
-std::string serialize(const pb::Message& message) {
+const MessageType& facts_type() { return message_type("omnitide.node.v1.NodeFacts"); }
+
+std::string serialize(const google::protobuf::MessageLite& message) {
+  namespace io = google::protobuf::io;
   std::string bytes;
-  pb::io::StringOutputStream stream(&bytes);
-  pb::io::CodedOutputStream coded(&stream);
+  io::StringOutputStream stream(&bytes);
+  io::CodedOutputStream coded(&stream);
   coded.SetSerializationDeterministic(true);
   message.SerializeToCodedStream(&coded);
   coded.Trim();
   return bytes;
 }
 
-Result<> parse(std::string_view bytes, pb::Message& message, std::string_view what) {
-  if (bytes.size() > kMaxFactsBytes)
-    return fail(Code::resource_exhausted,
-                fmt::format("{} of {} bytes are more than the {} taken", what, bytes.size(), kMaxFactsBytes));
-  static_assert(kMaxFactsBytes <= std::numeric_limits<int>::max());
-  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    return fail(Code::data_loss, fmt::format("the {} are no valid message", what));
-  return {};
+Result<> check_size(std::string_view bytes, std::string_view what) {
+  if (bytes.size() <= kMaxFactsBytes) return {};
+  return fail(Code::resource_exhausted,
+              fmt::format("{} of {} bytes are more than the {} taken", what, bytes.size(), kMaxFactsBytes));
+}
+
+Error no_message(std::string_view what) {
+  return fail(Code::data_loss, fmt::format("the {} are no valid message", what));
 }
 
 node::v1::ConditionStatus status_to_proto(model::ConditionStatus status) {
@@ -168,17 +169,17 @@ model::ConditionStatus status_from_proto(node::v1::ConditionStatus status) {
 }  // namespace
 
 void to_proto(const model::NodeFacts& facts, node::v1::NodeFacts& out) {
-  out.Clear();
-  write(facts, out);
+  std::string bytes;
+  write(facts, facts_type(), bytes);
+  out.ParseFromString(bytes);
 }
 
 void from_proto(const node::v1::NodeFacts& facts, model::NodeFacts& out) {
   out = {};
-  read(facts, out);
+  read(facts.SerializePartialAsString(), facts_type(), out);
 }
 
 void to_proto(std::span<const model::Condition> conditions, node::v1::Conditions& out) {
-  using std::chrono::duration_cast;
   out.Clear();
   for (const model::Condition& condition : conditions) {
     node::v1::Condition& item = *out.add_items();
@@ -186,27 +187,19 @@ void to_proto(std::span<const model::Condition> conditions, node::v1::Conditions
     item.set_status(status_to_proto(condition.status));
     item.set_reason(valid_utf8(condition.reason));
     item.set_message(valid_utf8(condition.message));
-    const auto since = condition.since.time_since_epoch();
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-    item.mutable_since()->set_seconds(seconds.count());
-    item.mutable_since()->set_nanos(
-        static_cast<std::int32_t>(duration_cast<std::chrono::nanoseconds>(since - seconds).count()));
+    set_time(condition.since, *item.mutable_since());
   }
 }
 
 std::vector<model::Condition> from_proto(const node::v1::Conditions& conditions) {
-  // Timestamp's own range, year 1 to 9999: seconds outside it would overflow milliseconds.
-  constexpr std::int64_t kFirst = -62135596800, kLast = 253402300799;
   std::vector<model::Condition> out;
   out.reserve(static_cast<std::size_t>(conditions.items_size()));
   for (const node::v1::Condition& item : conditions.items()) {
-    const auto millis = std::chrono::milliseconds(std::clamp(item.since().seconds(), kFirst, kLast) * 1000 +
-                                                  std::clamp(item.since().nanos(), 0, 999'999'999) / 1'000'000);
     out.push_back({.type = item.type(),
                    .status = status_from_proto(item.status()),
                    .reason = item.reason(),
                    .message = item.message(),
-                   .since = std::chrono::sys_time<std::chrono::milliseconds>(millis)});
+                   .since = time_of(item.since())});
   }
   return out;
 }
@@ -223,9 +216,9 @@ void to_proto(const model::Sample& sample, node::v1::Sample& out) {
 }
 
 std::string serialize_facts(const model::NodeFacts& facts) {
-  node::v1::NodeFacts message;
-  to_proto(facts, message);
-  return serialize(message);
+  std::string bytes;
+  write(facts, facts_type(), bytes);
+  return bytes;
 }
 
 std::string serialize_conditions(std::span<const model::Condition> conditions) {
@@ -235,16 +228,17 @@ std::string serialize_conditions(std::span<const model::Condition> conditions) {
 }
 
 Result<model::NodeFacts> parse_facts(std::string_view bytes) {
-  node::v1::NodeFacts message;
-  if (const Result<> parsed = parse(bytes, message, "facts"); !parsed) return parsed.error();
+  if (const Result<> fits = check_size(bytes, "facts"); !fits) return fits.error();
   model::NodeFacts facts;
-  from_proto(message, facts);
+  if (!read(bytes, facts_type(), facts)) return no_message("facts");
   return facts;
 }
 
 Result<std::vector<model::Condition>> parse_conditions(std::string_view bytes) {
+  if (const Result<> fits = check_size(bytes, "conditions"); !fits) return fits.error();
+  static_assert(kMaxFactsBytes <= std::numeric_limits<int>::max());
   node::v1::Conditions message;
-  if (const Result<> parsed = parse(bytes, message, "conditions"); !parsed) return parsed.error();
+  if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return no_message("conditions");
   return from_proto(message);
 }
 

@@ -1,35 +1,40 @@
 #include "agent/codec/json.hpp"
 
 #include <fmt/format.h>
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/message.h>
-#include <google/protobuf/timestamp.pb.h>
-#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/message_lite.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "agent/base/clock.hpp"
 #include "agent/base/text.hpp"
+#include "agent/base/wire.hpp"
 #include "agent/codec/document.hpp"
+#include "agent/codec/schema.hpp"
 
 namespace omnitide::codec {
 
 namespace {
 
 namespace pb = google::protobuf;
-using Type = pb::FieldDescriptor::CppType;
+using Piece = WireReader::Field;
 
-void write_message(const pb::Message& message, DocumentWriter& out);
+void write_message(std::string_view bytes, const MessageType& type, DocumentWriter& out);
 
-void write_timestamp(const pb::Timestamp& time, DocumentWriter& out) {
+void write_timestamp(std::string_view bytes, DocumentWriter& out) {
   constexpr std::int64_t kFirst = -62135596800, kLast = 253402300799;  // year 1 to 9999, Timestamp's own range
-  const std::int64_t seconds = std::clamp(time.seconds(), kFirst, kLast);
-  const int millis = std::clamp(time.nanos(), 0, 999'999'999) / 1'000'000;
+  std::int64_t seconds = 0, nanos = 0;
+  WireReader reader(bytes);
+  while (const auto piece = reader.next())
+    (piece->number == 1 ? seconds : nanos) = static_cast<std::int64_t>(piece->value);
+  seconds = std::clamp(seconds, kFirst, kLast);
+  const std::int64_t millis = std::clamp<std::int64_t>(nanos, 0, 999'999'999) / 1'000'000;
   out.text(format_rfc3339(WallTime(std::chrono::milliseconds(seconds * 1000 + millis))));
 }
 
@@ -39,145 +44,156 @@ void write_double(double value, DocumentWriter& out) {
   out.literal(fmt::format("{}", value));
 }
 
-void write_enum(const pb::FieldDescriptor* field, int number, DocumentWriter& out) {
-  const pb::EnumValueDescriptor* value = field->enum_type()->FindValueByNumber(number);
-  if (value == nullptr) return out.literal(fmt::format("{}", number));
-  out.text(value->name());
+void write_enum(const FieldType& field, std::int32_t number, DocumentWriter& out) {
+  const std::string_view name = field.enumeration->name_of(number);
+  if (name.empty()) return out.literal(fmt::format("{}", number));
+  out.text(name);
 }
 
-void write_text(const pb::FieldDescriptor* field, const std::string& value, DocumentWriter& out) {
-  out.text(field->type() == pb::FieldDescriptor::TYPE_BYTES ? base64_encode(value) : value);
+std::int64_t unzigzag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1U) ^ -static_cast<std::int64_t>(value & 1U);
 }
 
-// `index` is the place in a repeated field, or -1.
-void write_value(const pb::Message& m, const pb::FieldDescriptor* f, int index, DocumentWriter& out) {
-  const pb::Reflection& r = *m.GetReflection();
-  const bool many = index >= 0;
-  std::string scratch;
-  switch (f->cpp_type()) {
-    case Type::CPPTYPE_INT32:
-      return out.literal(fmt::format("{}", many ? r.GetRepeatedInt32(m, f, index) : r.GetInt32(m, f)));
-    case Type::CPPTYPE_UINT32:
-      return out.literal(fmt::format("{}", many ? r.GetRepeatedUInt32(m, f, index) : r.GetUInt32(m, f)));
-    case Type::CPPTYPE_INT64:
-      return out.literal(fmt::format("\"{}\"", many ? r.GetRepeatedInt64(m, f, index) : r.GetInt64(m, f)));
-    case Type::CPPTYPE_UINT64:
-      return out.literal(fmt::format("\"{}\"", many ? r.GetRepeatedUInt64(m, f, index) : r.GetUInt64(m, f)));
-    case Type::CPPTYPE_DOUBLE: return write_double(many ? r.GetRepeatedDouble(m, f, index) : r.GetDouble(m, f), out);
-    case Type::CPPTYPE_FLOAT:
-      return write_double(static_cast<double>(many ? r.GetRepeatedFloat(m, f, index) : r.GetFloat(m, f)), out);
-    case Type::CPPTYPE_BOOL:
-      return out.literal((many ? r.GetRepeatedBool(m, f, index) : r.GetBool(m, f)) ? "true" : "false");
-    case Type::CPPTYPE_ENUM:
-      return write_enum(f, many ? r.GetRepeatedEnumValue(m, f, index) : r.GetEnumValue(m, f), out);
-    case Type::CPPTYPE_STRING:
-      return write_text(
-          f, many ? r.GetRepeatedStringReference(m, f, index, &scratch) : r.GetStringReference(m, f, &scratch), out);
-    case Type::CPPTYPE_MESSAGE:
-      return write_message(many ? r.GetRepeatedMessage(m, f, index) : r.GetMessage(m, f), out);
+void write_value(const FieldType& field, const Piece& piece, DocumentWriter& out) {
+  const std::uint64_t value = piece.value;
+  switch (field.kind) {
+    case Kind::int32:
+    case Kind::sfixed32: return out.literal(fmt::format("{}", static_cast<std::int32_t>(value)));
+    case Kind::uint32:
+    case Kind::fixed32: return out.literal(fmt::format("{}", static_cast<std::uint32_t>(value)));
+    case Kind::sint32: return out.literal(fmt::format("{}", unzigzag(value)));
+    case Kind::int64:
+    case Kind::sfixed64: return out.literal(fmt::format("\"{}\"", static_cast<std::int64_t>(value)));
+    case Kind::uint64:
+    case Kind::fixed64: return out.literal(fmt::format("\"{}\"", value));
+    case Kind::sint64: return out.literal(fmt::format("\"{}\"", unzigzag(value)));
+    case Kind::real64: return write_double(std::bit_cast<double>(value), out);
+    case Kind::real32: return write_double(std::bit_cast<float>(static_cast<std::uint32_t>(value)), out);
+    case Kind::boolean: return out.literal(value != 0 ? "true" : "false");
+    case Kind::enumeration: return write_enum(field, static_cast<std::int32_t>(value), out);
+    case Kind::text: return out.text(piece.bytes);
+    case Kind::bytes: return out.text(base64_encode(piece.bytes));
+    case Kind::message: return write_message(piece.bytes, *field.message, out);
   }
 }
 
-// Maps have no order of their own: by key, so that the same message gives the same text.
-void write_map(const pb::Message& m, const pb::FieldDescriptor* f, DocumentWriter& out) {
-  const pb::Reflection& r = *m.GetReflection();
-  const pb::FieldDescriptor* key = f->message_type()->map_key();
-  const pb::FieldDescriptor* value = f->message_type()->map_value();
-  std::vector<std::pair<std::string, const pb::Message*>> entries;
-  for (int i = 0; i < r.FieldSize(m, f); ++i) {
-    const pb::Message& entry = r.GetRepeatedMessage(m, f, i);
-    entries.emplace_back(entry.GetReflection()->GetString(entry, key), &entry);
+// Maps have no order of their own: by key, so that the same message gives the same text. Keys are texts.
+void write_map(const FieldType& map, std::span<const Piece> pieces, DocumentWriter& out) {
+  const FieldType& value_type = map.message->fields.at(1);
+  std::vector<std::pair<std::string_view, Piece>> entries;
+  for (const Piece& piece : pieces) {
+    std::string_view key;
+    Piece value;
+    WireReader reader(piece.bytes);
+    while (const auto part = reader.next()) {
+      if (part->number == 1) key = part->bytes;
+      if (part->number == 2) value = *part;
+    }
+    entries.emplace_back(key, value);
   }
-  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::ranges::sort(entries, {}, &std::pair<std::string_view, Piece>::first);
   out.begin_object(entries.size());
-  for (const auto& [name, entry] : entries) {
-    out.key(name);
-    write_value(*entry, value, -1, out);
+  for (const auto& [key, value] : entries) {
+    out.key(key);
+    write_value(value_type, value, out);
   }
   out.end_object();
 }
 
-bool is_shown(const pb::Message& m, const pb::FieldDescriptor* f) {
-  if (f->is_repeated()) return true;
-  const pb::Reflection& r = *m.GetReflection();
-  if (f->has_presence() || f->cpp_type() == Type::CPPTYPE_STRING) return r.HasField(m, f);
-  return true;
+bool is_packed(const FieldType& field, const Piece& piece) {
+  return piece.wire == Wire::bytes && field.kind != Kind::text && field.kind != Kind::bytes &&
+         field.kind != Kind::message;
 }
 
-void write_field(const pb::Message& m, const pb::FieldDescriptor* f, DocumentWriter& out) {
-  out.key(f->json_name());
-  if (f->is_map()) return write_map(m, f, out);
-  if (!f->is_repeated()) return write_value(m, f, -1, out);
-  const int count = m.GetReflection()->FieldSize(m, f);
-  out.begin_list(static_cast<std::size_t>(count));
-  for (int i = 0; i < count; ++i)
-    write_value(m, f, i, out);
+Wire wire_of(Kind kind) {
+  switch (kind) {
+    case Kind::real64:
+    case Kind::fixed64:
+    case Kind::sfixed64: return Wire::fixed64;
+    case Kind::real32:
+    case Kind::fixed32:
+    case Kind::sfixed32: return Wire::fixed32;
+    case Kind::text:
+    case Kind::bytes:
+    case Kind::message: return Wire::bytes;
+    default: return Wire::varint;
+  }
+}
+
+std::vector<Piece> unpacked(const FieldType& field, std::span<const Piece> pieces) {
+  std::vector<Piece> out;
+  for (const Piece& piece : pieces) {
+    if (!is_packed(field, piece)) {
+      out.push_back(piece);
+      continue;
+    }
+    const Wire wire = wire_of(field.kind);
+    WireReader reader(piece.bytes);
+    while (reader.good() && reader.left() > 0) {
+      const auto value = wire == Wire::varint ? reader.varint() : reader.fixed(wire == Wire::fixed64 ? 8 : 4);
+      if (value) out.push_back({.number = field.number, .wire = wire, .value = *value, .bytes = {}});
+    }
+  }
+  return out;
+}
+
+void write_field(const FieldType& field, std::span<const Piece> pieces, DocumentWriter& out) {
+  out.key(field.json_name);
+  if (field.is_map()) return write_map(field, pieces, out);
+  if (!field.repeated) return write_value(field, pieces.empty() ? Piece() : pieces.back(), out);
+  const std::vector<Piece> values = unpacked(field, pieces);
+  out.begin_list(values.size());
+  for (const Piece& value : values)
+    write_value(field, value, out);
   out.end_list();
 }
 
-void write_message(const pb::Message& message, DocumentWriter& out) {
-  const pb::Descriptor& type = *message.GetDescriptor();
-  if (&type == pb::Timestamp::descriptor()) {
-    return write_timestamp(static_cast<const pb::Timestamp&>(message), out);
-  }
+bool is_shown(const FieldType& field, std::span<const Piece> pieces) {
+  if (field.repeated) return true;
+  const bool text = field.kind == Kind::text || field.kind == Kind::bytes;
+  return !(field.presence || text) || !pieces.empty();
+}
+
+std::span<const Piece> pieces_of(const std::vector<Piece>& all, const FieldType& field) {
+  return std::ranges::equal_range(all, field.number, {}, &Piece::number);
+}
+
+// `bytes` are what a message of ours made of itself.
+void write_message(std::string_view bytes, const MessageType& type, DocumentWriter& out) {
+  if (type.name == "google.protobuf.Timestamp") return write_timestamp(bytes, out);
+  std::vector<Piece> pieces;
+  WireReader reader(bytes);
+  while (const auto piece = reader.next())
+    pieces.push_back(*piece);
+  std::ranges::stable_sort(pieces, {}, &Piece::number);
   std::size_t count = 0;
-  for (int i = 0; i < type.field_count(); ++i)
-    count += is_shown(message, type.field(i)) ? 1U : 0U;
+  for (const FieldType& field : type.fields)
+    count += is_shown(field, pieces_of(pieces, field)) ? 1U : 0U;
   out.begin_object(count);
-  for (int i = 0; i < type.field_count(); ++i) {
-    if (is_shown(message, type.field(i))) write_field(message, type.field(i), out);
+  for (const FieldType& field : type.fields) {
+    const std::span<const Piece> its = pieces_of(pieces, field);
+    if (is_shown(field, its)) write_field(field, its, out);
   }
   out.end_object();
 }
 
-Error not_json(std::string_view why) { return fail(Code::invalid_argument, fmt::format("not valid JSON: {}", why)); }
-
-// The parser behind takes more than JSON (single quotes) and recurses: what it must not see is refused here.
-Result<> check_shape(std::string_view text) {
-  if (text.size() > kMaxJsonBytes)
-    return fail(Code::resource_exhausted, fmt::format("{} bytes of JSON are more than {}", text.size(), kMaxJsonBytes));
-  int depth = 0;
-  bool quoted = false, escaped = false;
-  for (const char c : text) {
-    if (quoted) {
-      if (!escaped && c == '"') quoted = false;
-      escaped = !escaped && c == '\\';
-      continue;
-    }
-    if (c == '"') quoted = true;
-    if (c == '\'') return not_json("single quotes");
-    if (c == '{' || c == '[') ++depth;
-    if (c == '}' || c == ']') --depth;
-    if (depth > kMaxJsonDepth) return not_json(fmt::format("nested deeper than {}", kMaxJsonDepth));
-  }
-  if (quoted) return not_json("a string without an end");
-  return {};
+std::string written(const pb::MessageLite& message, DocumentWriter&& out) {
+  const std::string bytes = message.SerializePartialAsString();
+  write_message(bytes, message_type(message.GetTypeName()), out);
+  return out.take();
 }
 
 }  // namespace
 
-std::string to_json(const pb::Message& message, JsonForm form) {
-  JsonWriter out(form == JsonForm::pretty);
-  write_message(message, out);
-  return out.take();
+std::string to_json(const pb::MessageLite& message, JsonForm form) {
+  return written(message, JsonWriter(form == JsonForm::pretty));
 }
 
-std::string to_yaml(const pb::Message& message) {
-  YamlWriter out;
-  write_message(message, out);
-  return out.take();
+std::string name_of(const pb::MessageLite& message) {
+  const std::string name = message.GetTypeName();
+  return name.substr(name.rfind('.') + 1);
 }
 
-Result<> from_json(std::string_view text, pb::Message& message) {
-  message.Clear();
-  if (const Result<> shape = check_shape(text); !shape) return shape.error();
-  pb::util::JsonParseOptions options;
-  options.ignore_unknown_fields = false;
-  const auto status = pb::util::JsonStringToMessage({text.data(), text.size()}, &message, options);
-  if (status.ok()) return {};
-  message.Clear();
-  const std::string said(status.message());
-  return not_json(printable(split(said, '\n').front(), 200));
-}
+std::string to_yaml(const pb::MessageLite& message) { return written(message, YamlWriter()); }
 
 }  // namespace omnitide::codec

@@ -11,7 +11,7 @@
 #include "agent/base/error.hpp"
 
 namespace google::protobuf {
-class Message;
+class MessageLite;
 }
 
 namespace omnitide::codec {
@@ -21,16 +21,19 @@ enum class JsonForm : std::uint8_t {
   pretty,   // two blanks an indentation, with a trailing line feed
 };
 
-[[nodiscard]] std::string to_json(const google::protobuf::Message& message, JsonForm form = JsonForm::compact);
+[[nodiscard]] std::string to_json(const google::protobuf::MessageLite& message, JsonForm form = JsonForm::compact);
+
+// The message's name without its package, as errors tell it.
+[[nodiscard]] std::string name_of(const google::protobuf::MessageLite& message);
 
 // The same fields and values as to_json, as YAML in block style, with a trailing line feed.
-[[nodiscard]] std::string to_yaml(const google::protobuf::Message& message);
+[[nodiscard]] std::string to_yaml(const google::protobuf::MessageLite& message);
 
 inline constexpr std::size_t kMaxJsonBytes = 8U << 20U;
 inline constexpr int kMaxJsonDepth = 32;
 
 // Replaces what `message` held. invalid_argument names what is wrong: no JSON, a field that the message has not, a
 // value that does not fit. Too deep or too long is refused before it is parsed.
-[[nodiscard]] Result<> from_json(std::string_view text, google::protobuf::Message& message);
+[[nodiscard]] Result<> from_json(std::string_view text, google::protobuf::MessageLite& message);
 
 }  // namespace omnitide::codec

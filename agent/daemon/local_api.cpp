@@ -28,7 +28,7 @@ std::uint64_t number(const io::HttpRequest& request, const char* name) {
   return found == request.query.end() ? 0 : parse_number<std::uint64_t>(found->second).value_or(0);
 }
 
-io::HttpResponse message(const io::HttpRequest& request, const google::protobuf::Message& body) {
+io::HttpResponse message(const io::HttpRequest& request, const google::protobuf::MessageLite& body) {
   io::HttpResponse out;
   const bool binary = request.header("accept") == kProtobuf;
   out.content_type = binary ? std::string(kProtobuf) : "application/json";
@@ -43,7 +43,7 @@ std::optional<io::HttpResponse> only_root(const io::HttpRequest& request) {
       fail(Code::permission_denied, "this changes the agent and is for root").with_hint("run it with sudo"));
 }
 
-Result<> parse_body(const io::HttpRequest& request, google::protobuf::Message& out) {
+Result<> parse_body(const io::HttpRequest& request, google::protobuf::MessageLite& out) {
   if (request.header("content-type") != kProtobuf) return codec::from_json(request.body, out);
   if (out.ParseFromString(request.body)) return {};
   return fail(Code::invalid_argument, "the body is no " + out.GetTypeName());

@@ -3,6 +3,7 @@
 #include "agent/base/text.hpp"
 #include "agent/base/version.hpp"
 #include "agent/codec/facts_codec.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/daemon/telemetry_part.hpp"
@@ -13,11 +14,7 @@ namespace omnitide::daemon {
 
 namespace v1 = node::v1;
 
-void set_time(WallTime time, google::protobuf::Timestamp* out) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  out->set_seconds(seconds.time_since_epoch().count());
-  out->set_nanos(static_cast<std::int32_t>((time - seconds).count()) * 1'000'000);
-}
+void set_time(WallTime time, google::protobuf::Timestamp* out) { codec::set_time(time, *out); }
 
 void fill(const Event& event, v1::Event& out) {
   set_time(event.time, out.mutable_time());

@@ -50,7 +50,7 @@ WallTime time_of(std::uint64_t milliseconds) {
 }
 
 // Which message of telemetry.proto the stream's topic carries.
-std::unique_ptr<google::protobuf::Message> report_of(std::string_view topic) {
+std::unique_ptr<google::protobuf::MessageLite> report_of(std::string_view topic) {
   const auto has = [topic](std::string_view word) { return topic.find(word) != std::string_view::npos; };
   if (has("facts")) return std::make_unique<v1::FactsReport>();
   if (has("metrics")) return std::make_unique<v1::MetricsReport>();
@@ -61,7 +61,7 @@ std::unique_ptr<google::protobuf::Message> report_of(std::string_view topic) {
 }
 
 std::string plain_text(std::string_view topic, const std::string& payload) {
-  const std::unique_ptr<google::protobuf::Message> report = report_of(topic);
+  const std::unique_ptr<google::protobuf::MessageLite> report = report_of(topic);
   const bool json = payload.starts_with('{');
   std::string out = !json && report && report->ParseFromString(payload) ? codec::to_json(*report) : payload;
   if (out.size() > kLongestText) out = out.substr(0, kLongestText) + "...";

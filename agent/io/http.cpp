@@ -1,6 +1,6 @@
 #include "agent/io/http.hpp"
 
-#include <boost/json/src.hpp>
+#include <boost/json.hpp>
 
 #include "agent/base/text.hpp"
 #include "agent/io/url.hpp"

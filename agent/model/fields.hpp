@@ -1,6 +1,6 @@
 // The fields of every struct of node_facts.hpp by the names that facts.proto gives them: what lets the codec and the
-// merge of reports be written once. A struct that gains a field gains a line here; tests/unit/codec holds both against
-// the wire contract.
+// merge of reports be written once, in the order of their numbers there. A struct that gains a field gains a line here;
+// tests/unit/codec holds both against the wire contract.
 #pragma once
 
 #include <string_view>
@@ -62,15 +62,16 @@ struct Fields<CpuVulnerability> {
 template <>
 struct Fields<CpuFacts> {
   using S = CpuFacts;
-  static constexpr auto list = std::make_tuple(
-      field("vendor", &S::vendor), field("model", &S::model), field("architecture", &S::architecture),
-      field("microarch_level", &S::microarch_level), field("family", &S::family), field("model_id", &S::model_id),
-      field("stepping", &S::stepping), field("microcode", &S::microcode), field("flags", &S::flags),
-      field("sockets", &S::sockets), field("cores", &S::cores), field("threads", &S::threads),
-      field("smt_active", &S::smt_active), field("numa_nodes", &S::numa_nodes), field("caches", &S::caches),
-      field("min_frequency_hertz", &S::min_frequency_hertz), field("max_frequency_hertz", &S::max_frequency_hertz),
-      field("governor", &S::governor), field("frequency_driver", &S::frequency_driver),
-      field("hypervisor", &S::hypervisor), field("vulnerabilities", &S::vulnerabilities));
+  static constexpr auto list =
+      std::make_tuple(field("vendor", &S::vendor), field("model", &S::model), field("architecture", &S::architecture),
+                      field("microarch_level", &S::microarch_level), field("family", &S::family),
+                      field("model_id", &S::model_id), field("stepping", &S::stepping), field("flags", &S::flags),
+                      field("sockets", &S::sockets), field("cores", &S::cores), field("threads", &S::threads),
+                      field("smt_active", &S::smt_active), field("numa_nodes", &S::numa_nodes),
+                      field("caches", &S::caches), field("min_frequency_hertz", &S::min_frequency_hertz),
+                      field("max_frequency_hertz", &S::max_frequency_hertz), field("governor", &S::governor),
+                      field("frequency_driver", &S::frequency_driver), field("hypervisor", &S::hypervisor),
+                      field("vulnerabilities", &S::vulnerabilities), field("microcode", &S::microcode));
 };
 
 template <>
@@ -109,9 +110,9 @@ template <>
 struct Fields<MemoryFacts> {
   using S = MemoryFacts;
   static constexpr auto list =
-      std::make_tuple(field("total_bytes", &S::total_bytes), field("installed_bytes", &S::installed_bytes),
-                      field("swap_bytes", &S::swap_bytes), field("swaps", &S::swaps),
-                      field("huge_pages", &S::huge_pages), field("dimms", &S::dimms), field("edac", &S::edac));
+      std::make_tuple(field("total_bytes", &S::total_bytes), field("swap_bytes", &S::swap_bytes),
+                      field("swaps", &S::swaps), field("huge_pages", &S::huge_pages), field("dimms", &S::dimms),
+                      field("edac", &S::edac), field("installed_bytes", &S::installed_bytes));
 };
 
 template <>
@@ -128,14 +129,13 @@ struct Fields<BlockDevice> {
   static constexpr auto list = std::make_tuple(
       field("name", &S::name), field("kind", &S::kind), field("parent", &S::parent), field("stands_on", &S::stands_on),
       field("model", &S::model), field("serial", &S::serial), field("wwn", &S::wwn), field("transport", &S::transport),
-      field("driver", &S::driver), field("scheduler", &S::scheduler), field("zoned", &S::zoned),
-      field("partition_uuid", &S::partition_uuid), field("partition_name", &S::partition_name),
-      field("dm_name", &S::dm_name), field("dm_uuid", &S::dm_uuid), field("md_level", &S::md_level),
-      field("md_state", &S::md_state), field("size_bytes", &S::size_bytes),
+      field("scheduler", &S::scheduler), field("zoned", &S::zoned), field("partition_uuid", &S::partition_uuid),
+      field("partition_name", &S::partition_name), field("dm_name", &S::dm_name), field("dm_uuid", &S::dm_uuid),
+      field("md_level", &S::md_level), field("md_state", &S::md_state), field("size_bytes", &S::size_bytes),
       field("logical_sector_bytes", &S::logical_sector_bytes),
       field("physical_sector_bytes", &S::physical_sector_bytes), field("rotational", &S::rotational),
       field("removable", &S::removable), field("read_only", &S::read_only), field("numa_node", &S::numa_node),
-      field("nvme", &S::nvme));
+      field("nvme", &S::nvme), field("driver", &S::driver));
 };
 
 template <>
@@ -158,14 +158,14 @@ struct Fields<NetworkInterface> {
   static constexpr auto list = std::make_tuple(
       field("name", &S::name), field("index", &S::index), field("kind", &S::kind), field("mac", &S::mac),
       field("permanent_mac", &S::permanent_mac), field("driver", &S::driver), field("bus_address", &S::bus_address),
-      field("speed_bits_per_second", &S::speed_bits_per_second), field("duplex", &S::duplex),
-      field("auto_negotiation", &S::auto_negotiation), field("driver_version", &S::driver_version),
-      field("firmware_version", &S::firmware_version), field("flags", &S::flags), field("mtu", &S::mtu),
+      field("speed_bits_per_second", &S::speed_bits_per_second), field("duplex", &S::duplex), field("mtu", &S::mtu),
       field("state", &S::state), field("carrier", &S::carrier), field("addresses", &S::addresses),
       field("rx_queues", &S::rx_queues), field("tx_queues", &S::tx_queues), field("offloads", &S::offloads),
       field("sriov_total", &S::sriov_total), field("sriov_current", &S::sriov_current),
       field("numa_node", &S::numa_node), field("xdp_features", &S::xdp_features), field("master", &S::master),
-      field("stands_on", &S::stands_on), field("vlan_id", &S::vlan_id));
+      field("stands_on", &S::stands_on), field("vlan_id", &S::vlan_id), field("driver_version", &S::driver_version),
+      field("firmware_version", &S::firmware_version), field("auto_negotiation", &S::auto_negotiation),
+      field("flags", &S::flags));
 };
 
 template <>

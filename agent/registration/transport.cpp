@@ -8,6 +8,7 @@
 #include "agent/base/file.hpp"
 #include "agent/base/log.hpp"
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/registration/join_token.hpp"
 #include "omnitide/node/v1/registration.pb.h"
 
@@ -24,10 +25,6 @@ constexpr std::chrono::hours kLongestRetryAfter{1};
 // Of a desired state on the wire: its texts, and room for what frames them.
 constexpr std::size_t kMostAnswer = kMostDesired + (1U << 20U);
 constexpr std::chrono::minutes kLongestFetch{5};  // meanwhile there are no heartbeats
-
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  return WallTime{std::chrono::seconds{time.seconds()} + std::chrono::milliseconds{time.nanos() / 1'000'000}};
-}
 
 Failed failed(Error error) {
   return Failed{.error = std::move(error), .retry_after = {}, .known_generation = {}, .by_registry = false};
@@ -163,7 +160,7 @@ asio::awaitable<Outcome> Transport::join(std::shared_ptr<const Statement> statem
   if (auto problem = read(response, answer)) co_return std::move(*problem);
   Joined out{.pending = answer.state() == v1::NODE_STATE_PENDING,
              .certificate = {},
-             .server_time = time_of(answer.server_time()),
+             .server_time = codec::time_of(answer.server_time()),
              .poll = std::chrono::seconds{answer.poll_seconds()}};
   if (out.pending) co_return out;
   if (const Result<> kept = keep(answer.certificate_der(), strings(answer.ca_certificates_der())); kept.has_error()) {
@@ -194,7 +191,7 @@ asio::awaitable<Outcome> Transport::rejoin(std::shared_ptr<const Statement> stat
     co_return failed(kept.error());
   }
   client_->close();
-  co_return Renewed{validity_of(identity_), time_of(answer.server_time())};
+  co_return Renewed{validity_of(identity_), codec::time_of(answer.server_time())};
 }
 
 asio::awaitable<Outcome> Transport::renew(WallTime judged) {
@@ -216,7 +213,7 @@ asio::awaitable<Outcome> Transport::renew(WallTime judged) {
   }
   // The next request shows the new certificate.
   client_->close();
-  co_return Renewed{validity_of(identity_), time_of(answer.server_time())};
+  co_return Renewed{validity_of(identity_), codec::time_of(answer.server_time())};
 }
 
 namespace {
@@ -229,7 +226,7 @@ Outcome acknowledged(const Result<io::HttpResponse>& response) {
                       .send_facts = answer.send_facts(),
                       .send_conditions = answer.send_conditions(),
                       .renew_now = answer.renew_now(),
-                      .server_time = time_of(answer.server_time()),
+                      .server_time = codec::time_of(answer.server_time()),
                       .desired_version = answer.desired_version(),
                       .labels_version = answer.labels_version(),
                       .labels = {answer.labels().begin(), answer.labels().end()},

@@ -5,6 +5,7 @@
 
 #include "agent/base/random.hpp"
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/io/crypto.hpp"
 #include "agent/registry/admission.hpp"
 #include "agent/registry/handlers.hpp"
@@ -75,7 +76,7 @@ Answer<v1::Token> make_token(Context& context, io::HttpRequest& request) {
   terms.approve = in.approve() == v1::APPROVAL_MODE_MANUAL ? Approve::manual : Approve::automatic;
   terms.uses = in.uses() == 0 ? 1 : in.uses();
   terms.now = context.now();
-  terms.expires = in.has_expires() ? time_of(in.expires()) : terms.now + kDefaultLifetime;
+  terms.expires = in.has_expires() ? codec::time_of(in.expires()) : terms.now + kDefaultLifetime;
   terms.labels = std::move(*labels);
   terms.comment = in.comment();
   const Result<NewToken> token = new_token(terms, context.authorities.active().fingerprint);

@@ -1,13 +1,14 @@
 #include "agent/registry/wire.hpp"
 
 #include <fmt/format.h>
-#include <google/protobuf/message.h>
+#include <google/protobuf/message_lite.h>
 #include <google/protobuf/timestamp.pb.h>
 
 #include <algorithm>
 
 #include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
+#include "agent/codec/time.hpp"
 
 namespace omnitide::registry {
 
@@ -35,20 +36,20 @@ bool wants_protobuf(const io::HttpRequest& request) {
   return false;
 }
 
-Result<> decode(const io::HttpRequest& request, google::protobuf::Message& message) {
+Result<> decode(const io::HttpRequest& request, google::protobuf::MessageLite& message) {
   message.Clear();
   if (request.body.empty()) return {};
   const std::string_view type = request.header("content-type");
   if (is_type(type, kProtobuf)) {
     if (message.ParseFromString(request.body)) return {};
-    return invalid("", fmt::format("the body is not a valid {}", message.GetDescriptor()->name()));
+    return invalid("", fmt::format("the body is not a valid {}", codec::name_of(message)));
   }
   if (type.empty() || is_type(type, kJson)) return codec::from_json(request.body, message);
   return invalid("Content-Type", fmt::format("bodies of type {} are not understood", printable(type, 80)))
       .with_hint("say \"Content-Type: application/json\" or application/x-protobuf");
 }
 
-io::HttpResponse reply(const io::HttpRequest& request, const google::protobuf::Message& message) {
+io::HttpResponse reply(const io::HttpRequest& request, const google::protobuf::MessageLite& message) {
   io::HttpResponse response;
   if (wants_protobuf(request)) {
     response.content_type = kProtobuf;
@@ -75,17 +76,6 @@ Error invalid(std::string field, std::string message) {
   return error;
 }
 
-void set_time(google::protobuf::Timestamp* out, WallTime time) {
-  const std::int64_t milliseconds = time.time_since_epoch().count();
-  const std::int64_t seconds = milliseconds >= 0 ? milliseconds / 1000 : (milliseconds - 999) / 1000;
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<std::int32_t>((milliseconds - seconds * 1000) * 1'000'000));
-}
-
-WallTime time_of(const google::protobuf::Timestamp& time) {
-  // Beyond year 9999 nothing is meant; the clamp keeps the product in range.
-  const std::int64_t seconds = std::clamp<std::int64_t>(time.seconds(), 0, 253402300799);
-  return WallTime(std::chrono::milliseconds(seconds * 1000 + std::clamp(time.nanos(), 0, 999'999'999) / 1'000'000));
-}
+void set_time(google::protobuf::Timestamp* out, WallTime time) { codec::set_time(time, *out); }
 
 }  // namespace omnitide::registry

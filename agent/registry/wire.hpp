@@ -9,22 +9,21 @@
 #include "agent/io/http.hpp"
 
 namespace google::protobuf {
-class Message;
+class MessageLite;
 class Timestamp;
 }  // namespace google::protobuf
 
 namespace omnitide::registry {
 
 // invalid_argument names the field. An empty body is an empty message.
-[[nodiscard]] Result<> decode(const io::HttpRequest& request, google::protobuf::Message& message);
-[[nodiscard]] io::HttpResponse reply(const io::HttpRequest& request, const google::protobuf::Message& message);
+[[nodiscard]] Result<> decode(const io::HttpRequest& request, google::protobuf::MessageLite& message);
+[[nodiscard]] io::HttpResponse reply(const io::HttpRequest& request, const google::protobuf::MessageLite& message);
 [[nodiscard]] bool wants_protobuf(const io::HttpRequest& request);
 // With Retry-After where trying again helps; closes the connection of a superseded agent.
 [[nodiscard]] io::HttpResponse refuse(const Error& error, std::chrono::seconds retry_after = std::chrono::seconds(2));
 
 [[nodiscard]] Error invalid(std::string field, std::string message);
 void set_time(google::protobuf::Timestamp* out, WallTime time);
-[[nodiscard]] WallTime time_of(const google::protobuf::Timestamp& time);
 
 // Error::field of an agent that another start or boot has taken over from.
 inline constexpr std::string_view kSupersededField = "startId";

@@ -2,7 +2,7 @@
 // and integration tests and by benchmarks of the registry.
 #pragma once
 
-#include <google/protobuf/message.h>
+#include <google/protobuf/message_lite.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -77,7 +77,7 @@ struct Reply {
   [[nodiscard]] T as() const {
     T out;
     if (http.status != 200) throw std::runtime_error(std::to_string(http.status) + ": " + http.body);
-    if (!out.ParseFromString(http.body)) throw std::runtime_error("not a " + out.GetDescriptor()->name());
+    if (!out.ParseFromString(http.body)) throw std::runtime_error("not a " + out.GetTypeName());
     return out;
   }
 };
@@ -87,7 +87,7 @@ class Caller {
   Caller(boost::asio::io_context& loop, io::ClientOptions options) : loop_(&loop), client_(loop, std::move(options)) {}
 
   [[nodiscard]] static io::HttpRequest request(const std::string& method, const std::string& path,
-                                               const google::protobuf::Message* body = nullptr) {
+                                               const google::protobuf::MessageLite* body = nullptr) {
     io::HttpRequest out;
     out.method = method;
     const std::size_t mark = path.find('?');
@@ -111,7 +111,7 @@ class Caller {
     return Reply{std::move(*got)};
   }
   Reply send(io::HttpRequest message) { return must(try_send(std::move(message))); }
-  Reply call(const std::string& method, const std::string& path, const google::protobuf::Message* body = nullptr) {
+  Reply call(const std::string& method, const std::string& path, const google::protobuf::MessageLite* body = nullptr) {
     return send(request(method, path, body));
   }
   io::HttpClient& client() { return client_; }

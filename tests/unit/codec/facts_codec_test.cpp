@@ -2,7 +2,6 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include <string>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "omnitide/node/v1/common.pb.h"
 #include "omnitide/node/v1/facts.pb.h"
 #include "tests/harness/catch.hpp"
+#include "tests/harness/reference_message.hpp"
 
 using namespace omnitide;
 namespace pb = google::protobuf;
@@ -76,21 +76,28 @@ void compare_names(const pb::Descriptor& type) {
 }  // namespace
 
 TEST_CASE("every field of facts.proto has its field in the model, by the same name") {
-  compare_names<model::NodeFacts>(*node::v1::NodeFacts::descriptor());
+  compare_names<model::NodeFacts>(*test::reference_pool().FindMessageTypeByName("omnitide.node.v1.NodeFacts"));
 }
 
 TEST_CASE("facts survive the way from the wire to the model and back, every field") {
-  node::v1::NodeFacts before, after;
+  const test::ReferenceMessage before = test::reference("omnitide.node.v1.NodeFacts");
   unsigned next = 0;
-  fill(before, next);
+  fill(*before, next);
+  const std::string bytes = before->SerializeAsString();
+  node::v1::NodeFacts there, back;
+  REQUIRE(there.ParseFromString(bytes));
   model::NodeFacts facts;
-  codec::from_proto(before, facts);
-  codec::to_proto(facts, after);
+  codec::from_proto(there, facts);
+  codec::to_proto(facts, back);
   std::string difference;
   pb::util::MessageDifferencer differencer;
   differencer.ReportDifferencesToString(&difference);
+  const test::ReferenceMessage after = test::reference(back);
   INFO(difference);
-  CHECK(differencer.Compare(before, after));
+  CHECK(differencer.Compare(*before, *after));
+  CHECK(codec::parse_facts(bytes).value() == facts);
+  CHECK(codec::serialize_facts(facts) ==
+        bytes);  // fields stand in the order of their numbers, as the library writes them
 }
 
 TEST_CASE("an absent optional is not zero, on either side") {

@@ -1,7 +1,6 @@
 #include "agent/codec/json.hpp"
 
 #include <google/protobuf/util/json_util.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include <limits>
 #include <string>
@@ -10,6 +9,7 @@
 #include "omnitide/node/v1/registration.pb.h"
 #include "omnitide/node/v1/registry.pb.h"
 #include "tests/harness/catch.hpp"
+#include "tests/harness/reference_message.hpp"
 
 using namespace omnitide;
 using codec::from_json;
@@ -41,11 +41,12 @@ TEST_CASE("what is written as JSON is read back as the same message, by the refe
   const node::v1::Discovery before = sample_discovery();
   for (const JsonForm form : {JsonForm::compact, JsonForm::pretty}) {
     const std::string text = to_json(before, form);
-    node::v1::Discovery ours, reference;
+    node::v1::Discovery ours;
     REQUIRE(from_json(text, ours));
-    REQUIRE(google::protobuf::util::JsonStringToMessage(text, &reference).ok());
-    CHECK(google::protobuf::util::MessageDifferencer::Equals(before, ours));
-    CHECK(google::protobuf::util::MessageDifferencer::Equals(before, reference));
+    const test::ReferenceMessage theirs = test::reference(before.GetTypeName());
+    REQUIRE(google::protobuf::util::JsonStringToMessage(text, theirs.get()).ok());
+    CHECK(test::equal(test::reference(before), test::reference(ours)));
+    CHECK(test::equal(test::reference(before), theirs));
   }
 }
 
