@@ -16,7 +16,6 @@ mkdir -p "$roots"
 servers=()
 finish() {
   for pid in "${servers[@]}"; do kill -KILL "$pid" && wait "$pid"; done 2>/dev/null
-  [[ -z $peer ]] || ip netns delete "$peer"
   machine_stop
   rm -rf --one-file-system "$scratch"
 }
@@ -30,19 +29,6 @@ collector_succeeds() { # not `curl | grep -q`: curl fails when grep has seen eno
 }
 holds() { (($(pinned) > 0)); }
 enforced() { inside omnitide-agent policy wait --timeout 5s >/dev/null && holds; }
-# A peer of the machine in a network namespace of its own, behind pod0.
-peer=''
-peer_start() {
-  peer="$machine_space-peer"
-  ip netns add "$peer"
-  ip link add pod0 netns "$machine_space" type veth peer name pod1 netns "$peer"
-  space ip address add 10.9.0.1/24 dev pod0
-  space ip link set pod0 up
-  behind ip address add 10.9.0.2/24 dev pod1
-  behind ip link set pod1 up
-}
-behind_keeps() { exec nsenter --net="/run/netns/$peer" -- "$@"; }
-behind() { nsenter --net="/run/netns/$peer" -- "$@"; }
 knock() { behind timeout 0.5 bash -c "exec 3<>/dev/tcp/10.9.0.1/$1" 2>/dev/null; }
 no_agent() { ! inside pgrep -x omnitide-agent >/dev/null; }
 # What lies in the system but for what dpkg, systemd and the journal keep about any package.
@@ -54,7 +40,7 @@ with_version() {
   rm -rf "$scratch/unpacked"
   dpkg-deb -R "$package" "$scratch/unpacked"
   sed -i "s/^Version: .*/Version: $1/" "$scratch/unpacked/DEBIAN/control"
-  dpkg-deb --root-owner-group -b "$scratch/unpacked" "$2" >/dev/null
+  dpkg-deb --root-owner-group -Znone -b "$scratch/unpacked" "$2" >/dev/null
 }
 
 root="$(machine_root "$suite")" || { not_ok "a system of $suite" "debootstrap failed"; exit 1; }
@@ -125,7 +111,7 @@ check "nor start another" eval '! as_agent StartUnit omnitide-agent-smart.servic
 inside sh -c 'rm /etc/omnitide/agent.d/40-remedies.yaml; systemctl reset-failed'
 
 # Network policy goes on holding while the agent is changed below it.
-peer_start
+peer_start pod0 10.9.0.1/24 10.9.0.2/24
 space_keeps iperf3 -s -p 443 >/dev/null 2>&1 &
 servers+=($!)
 space_keeps iperf3 -s -p 80 >/dev/null 2>&1 &

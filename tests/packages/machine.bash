@@ -2,7 +2,7 @@
 # A Debian system that systemd-nspawn boots: made once by debootstrap, then copied for each test. Uses $scratch, and
 # $roots, where the made ones are kept.
 
-machine_pid=0 machine_space='' netns_is_ours=0 root=''
+machine_pid=0 machine_space='' peer='' netns_is_ours=0 root=''
 unit=omnitide-agent.service
 
 # machine_root SUITE: the folder of a fresh copy.
@@ -114,11 +114,26 @@ machine_stop() {
   local group
   machine_off
   [[ -n $machine_space ]] || return 0
+  if [[ -n $peer ]]; then ip netns delete "$peer"; fi
   ip netns delete "$machine_space"
   for group in $(machine_groups); do find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null; done
   rmdir "/run/systemd/nspawn/propagate/${root##*/}" 2>/dev/null # of nspawn, which leaves it where /run is on a disk
   if ((netns_is_ours)); then umount /run/netns 2>/dev/null; fi # busy: another test came meanwhile
 }
+
+# peer_start DEVICE ADDRESS PEER: a peer of the machine in a network namespace of its own, with the address PEER on its device peer0,
+# behind DEVICE of the machine.
+peer_start() {
+  peer="$machine_space-peer"
+  ip netns add "$peer"
+  ip link add "$1" netns "$machine_space" type veth peer name peer0 netns "$peer"
+  space ip address add "$2" dev "$1"
+  space ip link set "$1" up
+  behind ip address add "$3" dev peer0
+  behind ip link set peer0 up
+}
+behind() { nsenter --net="/run/netns/$peer" -- "$@"; }
+behind_keeps() { exec nsenter --net="/run/netns/$peer" -- "$@"; } # as space_keeps
 
 # The agent in the machine.
 active() { inside systemctl is-active -q "$unit"; }
