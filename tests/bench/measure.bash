@@ -35,13 +35,38 @@ div() { awk -v a="$1" -v b="$2" -v form="${3:-%.2f}" 'BEGIN { printf form, a / b
 # row WHAT OURS PEER RATIO: a line of the table of ./dev bench.
 row() { printf 'ROW\t%s\t%s\t%s\t%s\n' "$@"; }
 
-# PSS of a process in KiB, and its CPU time so far in clock ticks (proc(5): utime and stime of stat).
+# PSS and RSS of a process in KiB, and its CPU time so far: in clock ticks (proc(5): utime and stime of stat), and in microseconds, what
+# those of its threads ran that are there.
 pss_kib() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
+rss_kib() { awk '/^Rss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
 cpu_ticks() {
   local stat
   stat="$(<"/proc/$1/stat")"
   stat="${stat##*) }"
   awk '{ print $12 + $13 }' <<<"$stat"
+}
+
+cpu_us() { cat /proc/"$1"/task/*/schedstat | awk '{ t += $1 } END { printf "%.0f", t / 1000 }'; }
+
+# kernel_kib PID KIND: what the kernel says (fdinfo: memlock) of all BPF maps (map), or programs (prog), that the process has open,
+# each once.
+kernel_kib() {
+  cat /proc/"$1"/fdinfo/* 2>/dev/null | awk -v kind="$2" '
+    /^pos:/ { bytes = 0 }
+    /^memlock:/ { bytes = $2 }
+    $1 == kind "_id:" && !seen[$2]++ { sum += bytes }
+    END { printf "%.0f", sum / 1024 }'
+}
+
+# A port of loopback that nobody listens at.
+free_port() {
+  local port
+  for ((port = 20000 + RANDOM % 10000; port < 32000; port++)); do
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      printf '%s\n' "$port"
+      return
+    fi
+  done
 }
 
 # wait_ready RUN_DIR PID: until `status` says so, 20 s at most.

@@ -12,15 +12,6 @@ if [[ "${1:-}" == --quick ]]; then scales=(100 10000) local_pods=30; fi
 latency="$TEST_BIN/policy_latency"
 [[ -x "$latency" ]] || die "$latency is not built"
 
-# kernel_kib PID KIND: what the kernel says (fdinfo: memlock) of all maps, or programs, that the process has open, each once.
-kernel_kib() {
-  cat /proc/"$1"/fdinfo/* 2>/dev/null | awk -v kind="$2" '
-    /^pos:/ { bytes = 0 }
-    /^memlock:/ { bytes = $2 }
-    $1 == kind "_id:" && !seen[$2]++ { sum += bytes }
-    END { printf "%.0f", sum / 1024 }'
-}
-
 # measure NAME TITLE
 measure() {
   local user maps programs

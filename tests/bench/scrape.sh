@@ -22,16 +22,6 @@ finish() {
 }
 trap finish EXIT
 
-# A port of loopback that nobody listens at.
-free_port() {
-  local port
-  for ((port = 20000 + RANDOM % 10000; port < 32000; port++)); do
-    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
-      printf '%s\n' "$port"
-      return
-    fi
-  done
-}
 # start NAME PORT VARIABLE=VALUE...
 start() {
   mkdir -p "$scratch/$1/etc"
@@ -78,16 +68,16 @@ for ((i = 0; i < rounds; i++)); do
 done
 
 percentile() { sort -n "$scratch/$1.times" | awk -v p="$2" '{ v[NR] = $1 } END { i = int(NR * p / 100 + 0.999); print v[i < 1 ? 1 : i] * 1e6 }'; }
-cpu_us() { awk -v hz="$(getconf CLK_TCK)" -v n="$((rounds * scrapes))" '{ t += $1 } END { printf "%.0f", t / hz / n * 1e6 }' "$scratch/$1.ticks"; }
+scrape_us() { awk -v hz="$(getconf CLK_TCK)" -v n="$((rounds * scrapes))" '{ t += $1 } END { printf "%.0f", t / hz / n * 1e6 }' "$scratch/$1.ticks"; }
 for who in agent whole peer; do
   port="${who}_port"
-  printf '%-6s %s us CPU a scrape, p50 %s us, p99 %s us, %s KiB PSS, %s series\n' "$who" "$(cpu_us "$who")" \
+  printf '%-6s %s us CPU a scrape, p50 %s us, p99 %s us, %s KiB PSS, %s series\n' "$who" "$(scrape_us "$who")" \
     "$(percentile "$who" 50)" "$(percentile "$who" 99)" "$(pss_kib "${!who}")" \
     "$(curl -sf "http://127.0.0.1:${!port}/metrics" | grep -vc '^#')"
 done
 for who in agent whole; do
   [[ $who == agent ]] && with="the same collectors" || with="everything on"
-  row "CPU of a scrape, $with" "$(cpu_us "$who") us" "$(cpu_us peer) us" "$(div "$(cpu_us "$who")" "$(cpu_us peer)" %.3f)"
+  row "CPU of a scrape, $with" "$(scrape_us "$who") us" "$(scrape_us peer) us" "$(div "$(scrape_us "$who")" "$(scrape_us peer)" %.3f)"
   row "p50 of a scrape, $with" "$(percentile "$who" 50) us" "$(percentile peer 50) us" "$(div "$(percentile "$who" 50)" "$(percentile peer 50)")"
   row "p99 of a scrape, $with" "$(percentile "$who" 99) us" "$(percentile peer 99) us" "$(div "$(percentile "$who" 99)" "$(percentile peer 99)")"
   row "PSS after $((rounds * scrapes)) scrapes, $with" "$(pss_kib "${!who}") KiB" "$(pss_kib "$peer") KiB" "$(div "$(pss_kib "${!who}")" "$(pss_kib "$peer")")"
