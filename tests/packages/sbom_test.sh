@@ -31,7 +31,7 @@ while read -r sum file; do
 done < <(jq -r '.packages[] | select(.checksums) | .checksums[0].checksumValue + " " + .packageFileName' "$document")
 
 # What is in the link, told another way: archives of the command whose code has symbols in the program.
-for library in libprotobuf libyaml-cpp libre2 libbpf libelf libz libstdc++; do
+for library in libprotobuf-lite libyaml-cpp libre2 libbpf libelf libz libstdc++; do
   check "$library is in it as linked" says --arg name "/$library.a" \
     '[.relationships[] | select(.relationshipType == "STATIC_LINK") | .comment | contains($name)] | any'
 done
