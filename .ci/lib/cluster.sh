@@ -3,7 +3,7 @@
 # Its programs are built by Go once, and kept in OMNITIDE_CLUSTER_BIN (default: a cache folder of the user).
 
 CLUSTER_PACKAGES=(containerd runc containernetworking-plugins conntrack nftables iproute2 openssl curl util-linux procps gcc
-  libc6-dev jq bpftool)
+  libc6-dev jq bpftool bsdextrautils prometheus mosquitto)
 
 # Each on a cluster of its own. Uses the caller's passed, failed, shared.
 one_cluster() {
@@ -13,6 +13,19 @@ one_cluster() {
   else
     failed=$((failed + 1))
     note "FAILED  $1"
+  fi
+}
+
+# Objects of other projects' kinds in manifests/, against the Go types that those projects have for them.
+foreign_objects() {
+  local objects
+  step "Objects of Prometheus Operator and Flux"
+  mapfile -t objects < <(find manifests/examples manifests/kustomize/components -name '*.yaml' ! -name kustomization.yaml)
+  if (cd tests/integration/manifests && GOFLAGS=-p=1 go build -o "$ROOT/build/test/bin/manifest_types" .) &&
+    build/test/bin/manifest_types "${objects[@]}"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
   fi
 }
 
@@ -35,6 +48,7 @@ cluster_tests() {
     command_image
     one_cluster "delivery" tests/integration/cluster/delivery_test.sh "$image" "${OMNITIDE_HELM:-}"
     one_cluster "policy" tests/integration/cluster/policy_test.sh "$image"
+    foreign_objects
   fi
   note "$passed passed, $failed failed"
   [[ $failed -eq 0 ]]

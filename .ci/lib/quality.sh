@@ -9,7 +9,7 @@ project_files() {
 }
 
 check_format() { project_files '*.cpp' '*.hpp' | xargs -0 clang-format-14 --dry-run -Werror; }
-check_shell() { { project_files '*.sh' '*.bash' && printf '%s\0' dev .ci/run; } | xargs -0 shellcheck -x; }
+check_shell() { { project_files '*.sh' '*.bash' && printf '%s\0' dev .ci/run manifests/kubectl/kubectl-omnitide; } | xargs -0 shellcheck -x; }
 check_house() { tests/unit/house_test.sh; }
 
 # one_check NAME FUNCTION: uses the caller's passed and failed.

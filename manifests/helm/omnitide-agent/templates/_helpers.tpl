@@ -15,3 +15,29 @@ app.kubernetes.io/part-of: omnitide
   "health" (dict "kernel_log" false) -}}
 {{- toYaml (mergeOverwrite $own (deepCopy .Values.config)) -}}
 {{- end }}
+{{- define "omnitide-agent.monitoring.labels" -}}
+{{ include "omnitide-agent.labels" . }}
+{{- with .Values.monitoring.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+{{- /* Of a PodMonitor or a ServiceMonitor; why each: manifests/kustomize/components/pod-monitor. */ -}}
+{{- define "omnitide-agent.monitoring.endpoint" -}}
+port: metrics
+path: /metrics
+scheme: http
+interval: {{ .root.Values.monitoring.interval }}
+authorization:
+  type: Bearer
+  credentials:
+    name: {{ .root.Values.metrics.secret }}
+    key: token
+honorLabels: true
+relabelings:
+- sourceLabels: [__meta_kubernetes_pod_node_name]
+  targetLabel: instance
+- sourceLabels: [__meta_kubernetes_pod_node_name]
+  targetLabel: node
+- action: labeldrop
+  regex: {{ .dropped }}
+{{- end }}
