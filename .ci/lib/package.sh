@@ -32,14 +32,19 @@ pack() {
   mv "$STATE/sbom" "$(echo "$build"/packages/*.deb | sed 's/[.]deb$/.spdx.json/')"
 }
 
+# make_build PRESET: what packages and images are made of.
+make_build() {
+  need_packages "${BUILD_PACKAGES[@]}" "${PACKAGE_PACKAGES[@]}"
+  if [[ $1 == arm64 ]]; then need_arm64; fi
+  package_epoch
+  configure "$1" # the commit that the program names is taken then
+  build "$1"
+}
+
 # make_packages [PRESET]
 make_packages() {
   local preset="${1:-release}"
-  need_packages "${BUILD_PACKAGES[@]}" "${PACKAGE_PACKAGES[@]}"
-  if [[ $preset == arm64 ]]; then need_arm64; fi
-  package_epoch
-  configure "$preset" # the commit that the program names is taken then
-  build "$preset"
+  make_build "$preset"
   pack "build/$preset"
   (cd "build/$preset/packages" && du -h -- *) | while read -r size file; do note "build/$preset/packages/$file  $size"; done
 }

@@ -3,7 +3,7 @@
 
 PACKAGE_SUITES=(bookworm trixie)
 PACKAGE_MACHINES=(deb health faults) # tests/packages/NAME_test.sh, each in each suite
-PACKAGE_FILES=(lint sbom rpm arm64)   # of the files alone
+PACKAGE_FILES=(lint sbom rpm arm64 image)   # of the files alone
 
 test_lint() {
   lintian --allow-root --fail-on error,warning build/release/packages/*.deb || return 1
@@ -26,6 +26,22 @@ test_arm64_packages() {
   rpmlint -c packaging/rpm/rpmlint.toml build/arm64/packages/*.rpm || failed=1
   tests/packages/sbom_test.sh build/arm64 "$ARM64/sysroot" || failed=1
   tests/packages/arm64_test.sh build/arm64 "$ARM64" build/release || failed=1
+  [[ $failed -eq 0 ]]
+}
+
+# The image of this machine, or where the other one can be built those of both, and the one archive of both.
+test_image() {
+  local native failed=0
+  native="$(dpkg --print-architecture)"
+  if ! foreign arm64; then
+    command_image
+    tests/packages/image_test.sh build/image/omnitide-agent.oci.tar "$ARM64" "$native"
+    return
+  fi
+  command_image --arch all
+  tests/packages/image_test.sh build/image/omnitide-agent.oci.tar "$ARM64" amd64 || failed=1
+  tests/packages/image_test.sh build/image/omnitide-agent-arm64.oci.tar "$ARM64" arm64 || failed=1
+  tests/packages/image_test.sh build/image/omnitide-agent-all.oci.tar "$ARM64" amd64 arm64 || failed=1
   [[ $failed -eq 0 ]]
 }
 
