@@ -1,8 +1,13 @@
 #include "ebpf/enforcement/enforcement.hpp"
 
+#include <net/if.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <utility>
 
+#include "ebpf/enforcement/hooks.hpp"
 #include "ebpf/enforcement/locator.hpp"
 #include "ebpf/enforcement/state.hpp"
 
@@ -159,8 +164,30 @@ Result<> Enforcement::State::refresh_network() {
   if (change->lost) gone.merge(links.verify());
   for (const std::uint32_t ifindex : gone)
     assignment.roles.erase(ifindex);
-  network_changed = network_changed || change->any || !gone.empty();
+  look_for_guards();
+  network_changed = network_changed || change->any || !gone.empty() || !links.guards().empty();
   return {};
+}
+
+void Enforcement::State::look_for_guards() {
+  std::set<LinkKey> guards = pins.guards();
+  std::erase_if(guards, [this](const LinkKey& key) {
+    std::array<char, IF_NAMESIZE> name{};
+    const bool gone = ::if_indextoname(key.ifindex, name.data()) == nullptr && errno == ENXIO;
+    if (gone) (void)pins.remove(pins.guard_path(key));
+    return gone;
+  });
+  links.set_guards(std::move(guards));
+}
+
+// A device that is guarded is a pod's that we do not know yet, whatever it was taken for until now.
+Roles Enforcement::State::roles_before() const {
+  Roles out = assignment.roles;
+  for (const LinkKey& key : links.guards()) {
+    Role& role = out[key.ifindex];
+    if (role.kind == RoleKind::other || role.kind == RoleKind::host) role = {.kind = RoleKind::closed, .endpoint = {}};
+  }
+  return out;
 }
 
 // A number stands for one content for ever: what was published under it, or only tried, is not published again.
@@ -191,7 +218,7 @@ Result<> Enforcement::State::publish(const policy::PlanUpdate& update, bool whol
 Result<> Enforcement::State::publish_changed(const policy::PlanUpdate& update, const Changed& changed, bool whole) {
   const bool moved = network_changed || changed.placement || !live;
   Assignment next;
-  if (moved) next = assign(endpoints, monitor.state(), assignment.roles, options);
+  if (moved) next = assign(endpoints, monitor.state(), roles_before(), options);
   const Roles& roles = moved ? next.roles : assignment.roles;
   const Elements elements = elements_of(roles, endpoints, options.mode);
   const LinkKey sockets{0, Hook::cgroup};
@@ -276,6 +303,8 @@ void Enforcement::State::ask_for(const Endpoints& all) {
 }
 
 Result<> Enforcement::detach() {
+  for (const LinkKey& key : state_->pins.guards())
+    (void)detach_clsact(key);  // of one that is a link its pin goes below
   for (const LinkKey& key : state_->links.keys()) {
     if (Result<> cleared = state_->links.clear(key); cleared.has_error()) return cleared;
   }

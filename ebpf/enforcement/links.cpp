@@ -53,6 +53,31 @@ void Links::load(const PinnedLink& link) {
 }
 
 Result<> Links::set(const LinkKey& key, const LoadedProgram& program) {
+  if (!guards_.contains(key)) return set_own(key, program);
+  // A guard that is a filter has taken the place of ours.
+  if (const auto found = all_.find(key); found != all_.end() && found->second.path.empty()) found->second.program = 0;
+  Result<> done = !has(key) && take_guard(key, program) ? Result<>() : set_own(key, program);
+  if (done.has_error()) return done;
+  guards_.erase(key);
+  // It was not taken: ours was there already, or it is a filter. Detached at once, which the loss of its pin is not.
+  const std::string path = pins_.guard_path(key);
+  if (const Result<UniqueFd> link = open_pin(path)) (void)detach_link(link->get());
+  return pins_.remove(path);
+}
+
+// The guard's link becomes ours, with another program. False: it is no link, is that of a device that is gone, or
+// whoever made it was faster.
+bool Links::take_guard(const LinkKey& key, const LoadedProgram& program) {
+  const std::string path = pins_.guard_path(key);
+  const Result<UniqueFd> link = open_pin(path);
+  if (link.has_error() || faults_->step().has_error()) return false;
+  if (switch_link(link->get(), program.fd.get()).has_error()) return false;
+  if (pins_.adopt({.key = key, .path = path, .ours = false}).has_error()) return false;
+  all_[key] = {.path = pins_.link_path(key), .program = program.id, .ours = true};
+  return true;
+}
+
+Result<> Links::set_own(const LinkKey& key, const LoadedProgram& program) {
   const auto found = all_.find(key);
   if (found == all_.end()) return attach(key, program);
   Result<> done = change(key, found->second, program);

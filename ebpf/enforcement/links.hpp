@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "agent/base/error.hpp"
@@ -29,6 +30,9 @@ class Links {
   // Attaches the program, or switches what is attached to it, in place. not_found: the device is gone. A new tcx link
   // costs a grace period of the kernel (some 10 ms), a switch a few microseconds.
   [[nodiscard]] Result<> set(const LinkKey& key, const LoadedProgram& program);
+  // What others attached to keep a device closed until it is ours: set() puts the program in its place.
+  void set_guards(std::set<LinkKey> guards) { guards_ = std::move(guards); }
+  [[nodiscard]] const std::set<LinkKey>& guards() const { return guards_; }
   [[nodiscard]] Result<> set_cgroup(const std::string& folder, const LoadedProgram& program);
   [[nodiscard]] Result<> clear(const LinkKey& key);
   // The device is gone, and with it what was attached to it: only the pins are left.
@@ -52,12 +56,15 @@ class Links {
   void load(const PinnedLink& link);
   [[nodiscard]] Result<> change(const LinkKey& key, Attached& attached, const LoadedProgram& program);
   [[nodiscard]] Result<> attach(const LinkKey& key, const LoadedProgram& program);
+  [[nodiscard]] Result<> set_own(const LinkKey& key, const LoadedProgram& program);
+  [[nodiscard]] bool take_guard(const LinkKey& key, const LoadedProgram& program);
   [[nodiscard]] Result<> keep(const LinkKey& key, const UniqueFd& link, const LoadedProgram& program);
 
   Pins pins_;
   AttachBy by_;
   std::shared_ptr<Faults> faults_;
   std::map<LinkKey, Attached> all_;
+  std::set<LinkKey> guards_;
 };
 
 }  // namespace omnitide::enforcement

@@ -65,6 +65,18 @@ Shared open_maps(const std::string& folder) {
   return out;
 }
 
+// And what is in it, but for folders.
+Result<> remove_folder(const std::string& folder) {
+  for (const std::string& name : names(folder)) {
+    const std::string path = folder + "/" + name;
+    struct stat about {};
+    if (::lstat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode)) continue;
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "cannot remove " + path);
+  }
+  if (::rmdir(folder.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "cannot remove " + folder);
+  return {};
+}
+
 Result<> make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), kMode) == 0 || errno == EEXIST) return {};
   return fail_errno(errno, "cannot make " + path);
@@ -148,6 +160,14 @@ Result<> Pins::adopt(const PinnedLink& link) const {
   return fail_errno(errno, "cannot move " + link.path);
 }
 
+std::set<LinkKey> Pins::guards() const {
+  std::set<LinkKey> out;
+  for (const std::string& name : names(base_ + "/closed")) {
+    if (const auto key = parse_link_name(name)) out.insert(*key);
+  }
+  return out;
+}
+
 Result<> Pins::remove(const std::string& path) const {
   if (Result<> alive = faults_->step(); alive.has_error()) return alive;
   if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
@@ -164,16 +184,8 @@ std::vector<std::string> Pins::versions() const {
 
 Result<> Pins::remove_version(const std::string& folder) const {
   if (Result<> alive = faults_->step(); alive.has_error()) return alive;
-  for (const std::string& inner : {folder + "/links", folder}) {
-    for (const std::string& name : names(inner)) {
-      const std::string path = inner + "/" + name;
-      struct stat about {};
-      if (::lstat(path.c_str(), &about) == 0 && S_ISDIR(about.st_mode)) continue;
-      if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "cannot remove " + path);
-    }
-    if (::rmdir(inner.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, "cannot remove " + inner);
-  }
-  return {};
+  Result<> removed = remove_folder(folder + "/links");
+  return removed ? remove_folder(folder) : removed;
 }
 
 Result<> Pins::remove_other_versions() const {
@@ -188,6 +200,7 @@ Result<> Pins::remove_all() const {
   for (const std::string& folder : versions()) {
     if (Result<> removed = remove_version(folder); removed.has_error()) return removed;
   }
+  if (Result<> removed = remove_folder(base_ + "/closed"); removed.has_error()) return removed;
   if (::rmdir(base_.c_str()) != 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY)
     return fail_errno(errno, "cannot remove " + base_);
   return {};

@@ -1,12 +1,16 @@
 // The folder in the bpffs through which maps and links outlive the process:
 //   BASE/policy-vN/MAP            N is POLICY_ABI
 //   BASE/policy-vN/links/IFINDEX-in, -out, -xdp, and links/cgroup
+//   BASE/closed/IFINDEX-in, -out  guards: what omnitide-cni attached to a new pod's device (agent/cni/guard.hpp); a
+//   link,
+//                                 or where the kernel has no tcx the program, whose filter is in clsact
 #pragma once
 
 #include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +57,9 @@ class Pins {
   [[nodiscard]] Result<> pin_link(int fd, const LinkKey& key) const;
   [[nodiscard]] Result<> adopt(const PinnedLink& link) const;  // moves it into this version's folder
   [[nodiscard]] Result<> remove(const std::string& path) const;
+
+  [[nodiscard]] std::set<LinkKey> guards() const;
+  [[nodiscard]] std::string guard_path(const LinkKey& key) const { return base_ + "/closed/" + link_name(key); }
 
   [[nodiscard]] Result<> remove_other_versions() const;
   [[nodiscard]] Result<> remove_all() const;  // every version, and BASE when it is empty then

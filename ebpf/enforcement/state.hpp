@@ -41,6 +41,8 @@ struct Enforcement::State {
 
   // Steps of a publication.
   Result<> refresh_network();
+  void look_for_guards();
+  [[nodiscard]] Roles roles_before() const;
   void use_numbers(const policy::PlanUpdate& update);
   Result<> publish(const policy::PlanUpdate& update, bool whole);
   Result<> publish_changed(const policy::PlanUpdate& update, const Changed& changed, bool whole);
