@@ -10,7 +10,7 @@
     prometheus-node-exporter chromium poppler-utils mosquitto mosquitto-clients bsdextrautils)
   KERNEL_PACKAGES=(busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(fio iperf3 nftables iptables ipset lshw pci.ids usb.ids mosquitto libsnappy-dev monit debootstrap
-    systemd-container iproute2 jq perl-base procps)
+    systemd-container iproute2 jq perl-base procps prometheus-node-exporter collectd-core libmosquitto1 mosquitto-clients)
   ORDER_PACKAGES=(valgrind mosquitto curl)
   CHECK_PACKAGES=(clang-format-14 shellcheck)
   PACKAGE_PACKAGES=(rpm gzip binutils file jq)

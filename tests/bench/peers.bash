@@ -9,6 +9,7 @@ PEERS="${OMNITIDE_PEERS:-$ROOT/.omnitide/peers}"
 peer_modules() {
   case "$1" in
     node-problem-detector) echo k8s.io/node-problem-detector/cmd/nodeproblemdetector@v1.34.0 ;;
+    nfd-worker) echo sigs.k8s.io/node-feature-discovery/cmd/nfd-worker@v0.18.3 sigs.k8s.io/node-feature-discovery/api/nfd@v0.18.3 ;;
     *) die "no peer $1" ;;
   esac
 }
