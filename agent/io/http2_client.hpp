@@ -39,8 +39,8 @@ struct Http2Request {
   Http2Headers headers;
   std::string body;
   std::chrono::milliseconds timeout{10'000};  // of the whole exchange; of a streamed one from byte to byte
-  // When set, the body of an answer with status 200 goes here as it comes, and nowhere else; false ends the exchange,
-  // which is then no error. What it has not taken yet, the server may not send beyond a window (flow control).
+  // When set, an answer with status 200 goes here as it comes, and nowhere else: nothing for its head, then its body,
+  // no more of it ahead than a window (flow control). False ends the exchange, which is then no error.
   std::function<bool(std::string_view)> on_bytes{};
 };
 

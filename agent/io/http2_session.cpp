@@ -50,6 +50,18 @@ struct Http2Session::Callbacks {
     return found == self(user).exchanges_.end() ? nullptr : found->second.get();
   }
 
+  static bool streams(const Http2Exchange& exchange) {
+    return exchange.request.on_bytes && exchange.response.status == 200;
+  }
+  // Whether the exchange goes on.
+  static bool give(Http2Exchange& exchange, std::string_view bytes) {
+    exchange.timer.expires_after(exchange.request.timeout);  // wakes the waiter, which waits again
+    if (exchange.request.on_bytes(bytes)) return true;
+    exchange.ended_early = true;
+    finish(exchange, std::nullopt);
+    return false;
+  }
+
   static int header(nghttp2_session* /*session*/, const nghttp2_frame* frame, const std::uint8_t* name,
                     std::size_t name_size, const std::uint8_t* value, std::size_t value_size, std::uint8_t /*flags*/,
                     void* user) {
@@ -77,11 +89,8 @@ struct Http2Session::Callbacks {
                   std::size_t size, void* user) {
     Http2Exchange* exchange = find(user, stream);
     if (exchange == nullptr || exchange->done) return 0;
-    if (exchange->request.on_bytes && exchange->response.status == 200) {
-      exchange->timer.expires_after(exchange->request.timeout);  // wakes the waiter, which waits again
-      if (exchange->request.on_bytes(view(bytes, size))) return 0;
-      exchange->ended_early = true;
-      finish(*exchange, std::nullopt);
+    if (streams(*exchange)) {
+      if (give(*exchange, view(bytes, size))) return 0;
     } else if (exchange->response.body.size() + size > self(user).body_limit_) {
       finish(*exchange,
              fail(Code::resource_exhausted, "the answer is longer than " + human_bytes(self(user).body_limit_)));
@@ -108,8 +117,12 @@ struct Http2Session::Callbacks {
     return 0;
   }
 
-  static int frame(nghttp2_session* /*session*/, const nghttp2_frame* frame, void* user) {
+  static int frame(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     if (frame->hd.type == NGHTTP2_GOAWAY) self(user).draining_ = true;
+    if (frame->hd.type != NGHTTP2_HEADERS) return 0;
+    Http2Exchange* exchange = find(user, frame->hd.stream_id);
+    if (exchange != nullptr && !exchange->done && streams(*exchange) && !give(*exchange, {}))
+      nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_CANCEL);
     return 0;
   }
 

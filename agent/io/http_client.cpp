@@ -241,6 +241,7 @@ class HttpClient::Impl {
     const bool any_length = on_bytes != nullptr || options_.cut_body;
     parser.body_limit(any_length ? boost::none : boost::optional<std::uint64_t>(options_.body_limit));
     std::string chunk(kChunk, '\0'), pending;
+    bool begun = false;
     while (!parser.is_done()) {
       const Result<std::size_t> got = co_await stream_->read_some({chunk.data(), chunk.size()});
       if (got.has_error()) co_return got.error();
@@ -272,7 +273,7 @@ class HttpClient::Impl {
       if (!on_bytes || !parser.is_header_done() || parser.get().result_int() != 200) continue;
       arm();
       const std::string body = std::exchange(parser.get().body(), {});
-      if (!body.empty() && !on_bytes(body)) {
+      if ((!std::exchange(begun, true) || !body.empty()) && !on_bytes(body)) {
         close();
         co_return response_of(parser.release());
       }

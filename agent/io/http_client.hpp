@@ -39,7 +39,7 @@ class HttpClient {
   // An answer of any status is a value; an error means that no answer came. A kept connection that the server closed
   // meanwhile is opened anew once, when no byte of the answer had come.
   [[nodiscard]] boost::asio::awaitable<Result<HttpResponse>> send(HttpRequest request);
-  // Reads an endless answer; `on_bytes` returns false to end. For watches; the time-out counts from byte to byte.
+  // For watches: `on_bytes` as Http2Request has it; the time-out counts from byte to byte.
   [[nodiscard]] boost::asio::awaitable<Result<HttpResponse>> stream(HttpRequest request,
                                                                     std::function<bool(std::string_view)> on_bytes);
   // Connects and shakes hands without a request; no-op when connected.

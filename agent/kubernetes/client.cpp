@@ -56,10 +56,13 @@ class Client::Impl {
       Result<io::Http2Request> built = build(request, anew);
       if (built.has_error()) co_return Fault{.error = std::move(built).error()};
       const std::string token = token_;
+      ++traffic_.requests;
       Result<Answer> answer = co_await transport_.send(std::move(*built));
-      if (answer.has_error()) co_return Fault{.error = std::move(answer).error()};
-      if (answer->status >= 200 && answer->status < 300)
+      if (answer.has_value()) traffic_.received += answer->body.size();
+      if (answer.has_value() && answer->status >= 200 && answer->status < 300)
         co_return Body{std::move(answer->content_type), std::move(answer->body)};
+      ++traffic_.failures;
+      if (answer.has_error()) co_return Fault{.error = std::move(answer).error()};
       if (answer->status == 401 && !anew) continue;
       co_return fault_of(*answer);
     }
@@ -84,6 +87,7 @@ class Client::Impl {
 
   Credentials& credentials() { return credentials_; }
   Transport& transport() { return transport_; }
+  [[nodiscard]] const Traffic& traffic() const { return traffic_; }
 
  private:
   Result<io::Http2Request> build(const Request& request, bool token_anew) {
@@ -92,7 +96,11 @@ class Client::Impl {
     token_ = std::move(*token);
     io::Http2Request out{.method = request.method, .path = request.path, .headers = {}, .body = request.body};
     out.timeout = request.timeout;
-    out.on_bytes = request.on_bytes;
+    if (request.on_bytes)
+      out.on_bytes = [this, take = request.on_bytes](std::string_view bytes) {
+        traffic_.received += bytes.size();
+        return take(bytes);
+      };
     out.headers = {{"accept", request.accept}, {"user-agent", "omnitide-agent/" + std::string(version())}};
     if (!request.content_type.empty()) out.headers.emplace_back("content-type", request.content_type);
     if (!token_.empty()) out.headers.emplace_back("authorization", "Bearer " + token_);
@@ -102,6 +110,7 @@ class Client::Impl {
   asio::io_context& context_;
   Credentials credentials_;
   Transport transport_;
+  Traffic traffic_;
   std::string token_;
 };
 
@@ -146,6 +155,7 @@ asio::awaitable<Result<Body>> Client::remove(Resource resource, Name name) {
 void Client::close() { impl_->transport().close(); }
 bool Client::http1() const { return impl_->transport().http1(); }
 std::uint64_t Client::connections() const { return impl_->transport().connections(); }
+const Traffic& Client::traffic() const { return impl_->traffic(); }
 const std::string& Client::default_namespace() const { return impl_->credentials().access().default_namespace; }
 
 }  // namespace omnitide::kubernetes

@@ -27,6 +27,12 @@ struct Request {
   std::function<bool(std::string_view)> on_bytes{};  // as io::Http2Request has it
 };
 
+struct Traffic {               // since the start
+  std::uint64_t requests = 0;  // attempts, watches included
+  std::uint64_t failures = 0;  // without an answer, or with one beyond 2xx
+  std::uint64_t received = 0;  // bytes of bodies
+};
+
 // What went wrong, as far as it decides what to do next.
 struct Fault {
   unsigned status = 0;   // HTTP's; 0: no answer came
@@ -64,6 +70,7 @@ class Client {
   void close();  // ends all connections; whoever waits gets Code::aborted
   [[nodiscard]] bool http1() const;
   [[nodiscard]] std::uint64_t connections() const;  // made so far
+  [[nodiscard]] const Traffic& traffic() const;
   [[nodiscard]] const std::string& default_namespace() const;
 
  private:

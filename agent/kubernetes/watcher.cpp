@@ -95,6 +95,9 @@ class Watcher::Impl {
     Request request = request_of(step);
     request.on_bytes = [this, &reader, &fault](std::string_view bytes) {
       if (stopped_) return false;
+      // The head: the server has let the watch in, and may have nothing to say for long.
+      if (bytes.empty()) followed_.problem.reset();
+      if (!bytes.empty()) followed_.heard = std::chrono::steady_clock::now();
       const Result<> fed = reader.feed(bytes, [this, &fault](const WatchFrame& frame) { return take(frame, fault); });
       if (fed.has_error()) fault = unreadable(fed.error());
       return !fed.has_error() && !reader.ended();
@@ -121,8 +124,6 @@ class Watcher::Impl {
 
   // Whether the stream goes on.
   bool take(const WatchFrame& frame, std::optional<Fault>& fault) {
-    followed_.heard = std::chrono::steady_clock::now();
-    followed_.problem.reset();
     if (frame.change == Change::error) {
       fault = fault_of_status(frame.object);
       return false;

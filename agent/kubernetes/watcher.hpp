@@ -28,7 +28,7 @@ class Receiver {
 struct Followed {  // counters since the start
   std::uint64_t lists = 0, streams = 0, events = 0, unreadable = 0, expired = 0;
   std::optional<Error> problem;     // of the last request, when it failed
-  std::optional<SteadyTime> heard;  // the last event or page
+  std::optional<SteadyTime> heard;  // when bytes of a watch came last, or a page
   bool has_state = false, lists_only = false;
 };
 

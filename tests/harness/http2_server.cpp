@@ -136,6 +136,7 @@ class Http2Server::Connection {
       const std::size_t count = state.answer.body.copy(reinterpret_cast<char*>(out), size, state.sent);
       state.sent += count;
       if (state.sent < state.answer.body.size()) return static_cast<ssize_t>(count);
+      if (state.answer.open) return count > 0 ? static_cast<ssize_t>(count) : ssize_t{NGHTTP2_ERR_DEFERRED};
       *flags |= NGHTTP2_DATA_FLAG_EOF;
       if (!state.answer.trailers.empty()) {
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -144,7 +145,7 @@ class Http2Server::Connection {
       }
       return static_cast<ssize_t>(count);
     };
-    const bool empty = stream.answer.body.empty() && stream.answer.trailers.empty();
+    const bool empty = stream.answer.body.empty() && stream.answer.trailers.empty() && !stream.answer.open;
     nghttp2_submit_response(session_, id, fields.data(), fields.size(), empty ? nullptr : &body);
   }
 

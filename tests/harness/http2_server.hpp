@@ -32,6 +32,7 @@ struct Http2Answer {
   std::chrono::milliseconds after{0};
   std::uint32_t reset = 0;  // instead of an answer: RST_STREAM with this code
   bool silent = false;      // no answer at all
+  bool open = false;        // the body does not end
   bool last = false;        // GOAWAY before the answer: no further streams
 };
 

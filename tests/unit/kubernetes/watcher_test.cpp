@@ -135,6 +135,23 @@ TEST_CASE("what was received stays while the server fails, and the state that br
   CHECK(one.watcher.followed().problem.has_value());
 }
 
+TEST_CASE("a watch that is let in has no problem any more, however long it is silent") {
+  test::Loop loop;
+  Api api([](const Http2Asked&, std::size_t turn) {
+    if (turn == 0) return protobuf(test::pod_event("ADDED", "a", "1") + test::bookmark_event("5", true));
+    if (turn < 3) return Http2Answer{.status = 503};
+    return Http2Answer{.headers = {{"content-type", std::string(kProtobufType)}}, .open = true};
+  });
+  FollowedPods one(loop, api.access());
+  REQUIRE(loop.until([&] { return one.watcher.followed().problem.has_value(); }));
+  const std::optional<SteadyTime> heard = one.watcher.followed().heard;
+  REQUIRE(loop.until([&] { return api.asked().size() == 4 && !one.watcher.followed().problem; }));
+  CHECK(one.watcher.followed().heard == heard);
+  CHECK(one.client.traffic().requests == 4);
+  CHECK(one.client.traffic().failures == 2);
+  CHECK(one.client.traffic().received > 0);
+}
+
 TEST_CASE("a refused token is read anew at once, and only once for each request") {
   test::Loop loop;
   test::TempTree tree;
