@@ -111,6 +111,7 @@ with_helm() {
   check "helm: install" "$helm" install omnitide-agent "$root/manifests/helm/omnitide-agent" "${options[@]}" --wait --timeout 90s
   node_is_seen 1
   check "helm: its test passes" "$helm" test omnitide-agent --namespace $space
+  check "helm: read-only to its depth is refused where later mounts are followed" bash -c "! '$helm' template x '$root/manifests/helm/omnitide-agent' --set host.recursiveReadOnly=IfPossible 2>/dev/null"
   check "helm: a value that is none is refused" bash -c "! '$helm' template x '$root/manifests/helm/omnitide-agent' --set metrics.port=abc 2>/dev/null"
   same_objects
   check "helm: upgrade with a configuration" "$helm" upgrade omnitide-agent "$root/manifests/helm/omnitide-agent" "${options[@]}" \
