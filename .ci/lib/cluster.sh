@@ -49,6 +49,7 @@ cluster_tests() {
     one_cluster "delivery" tests/integration/cluster/delivery_test.sh "$image" "${OMNITIDE_HELM:-}"
     one_cluster "policy" tests/integration/cluster/policy_test.sh "$image"
     one_cluster "semantics" tests/integration/cluster/semantics_test.sh "$image"
+    one_cluster "kubectl plugin" tests/integration/cluster/plugin_test.sh "$image"
     foreign_objects
   fi
   note "$passed passed, $failed failed"

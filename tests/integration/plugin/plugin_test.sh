@@ -87,6 +87,11 @@ check "explain: denied" explain 80 '^DENIED  shop/web'
 check "explain: by the agent of the destination" says '^ +enters +node-2 +enforce +deny'
 export FAKE_MODE=audit
 check "explain: what is only audited passes" explain 80 '^DENIED, but passes: audit'
+# The rules can still be read there, without the agent.
+kill -STOP "${pids[1]}"
+check "explain: an agent that hangs is no answer" code 3 policy explain --from shop/web --to shop/db --port 5432 -o json
+check "explain: of its side alone" holds '.judged == "unknown" and .egress.verdict == "allow" and .ingress.verdict == "unknown"'
+kill -CONT "${pids[1]}"
 unset FAKE_MODE
 check "explain: from outside" code 0 policy explain --from 192.0.2.1 --to shop/db -o json
 check "explain: nobody judges there" holds '.egress.node == "" and .ingress.node == "node-2"'
