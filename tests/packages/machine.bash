@@ -140,6 +140,10 @@ active() { inside systemctl is-active -q "$unit"; }
 ready() { inside omnitide-agent status >/dev/null 2>&1; }
 property() { inside systemctl show -p "$1" --value "$unit"; }
 install() { inside dpkg -i "$1" >"$scratch/dpkg.log" 2>&1 </dev/null; }
-asked() { jq -e "$@" < <(inside omnitide-agent health -o json 2>/dev/null) >/dev/null; } # exits with 1 while a condition is true
+asked() { # it exits with 1 while a condition is true; and for jq 1.6 nothing at all is no failure
+  local answer
+  answer="$(inside omnitide-agent health -o json 2>/dev/null)"
+  [[ -n $answer ]] && jq -e "$@" >/dev/null <<<"$answer"
+}
 happened() { inside omnitide-agent health history -o json 2>/dev/null | jq -e "$@" >/dev/null; }
 unit_runs() { inside systemctl is-active -q "$1"; }
