@@ -26,6 +26,18 @@ foreign_objects() {
     passed=$((passed + 1))
   else
     failed=$((failed + 1))
+    note "FAILED  objects of Prometheus Operator and Flux"
+  fi
+}
+
+# Of all tests before, in their audit logs.
+rights() {
+  step "Cluster: rights of the agent"
+  if tests/integration/cluster/rbac_audit.sh "$1"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    note "FAILED  rights of the agent"
   fi
 }
 
@@ -43,6 +55,8 @@ cluster_tests() {
   build test tests_integration_cluster
   step "Programs of the cluster (about 6 minutes when they are not there yet)"
   "$shared/cluster/cluster" build || fail "the cluster's programs cannot be built"
+  OMNITIDE_AUDIT_DIR="$(mktemp -d)"
+  export OMNITIDE_AUDIT_DIR
   one_cluster "client" build/test/bin/tests_integration_cluster "$@"
   if [[ $# -eq 0 ]]; then
     command_image
@@ -51,7 +65,11 @@ cluster_tests() {
     one_cluster "semantics" tests/integration/cluster/semantics_test.sh "$image"
     one_cluster "kubectl plugin" tests/integration/cluster/plugin_test.sh "$image"
     foreign_objects
+    # Without WatchList, so that lists are used as on older servers.
+    OMNITIDE_APISERVER_ARGS=--feature-gates=WatchList=false one_cluster "node" tests/integration/cluster/node_test.sh "$image"
+    rights "$OMNITIDE_AUDIT_DIR"
   fi
+  rm -rf -- "$OMNITIDE_AUDIT_DIR"
   note "$passed passed, $failed failed"
   [[ $failed -eq 0 ]]
 }

@@ -70,8 +70,15 @@ struct MetricsConfig {
 enum class PolicyMode : std::uint8_t { off, audit, enforce };
 
 // Elements that the tables of network policy may hold; a policy that needs more is refused, and the last one stays.
+// Where the labels of the node go: to the Node, or by a NodeFeature object where Node Feature Discovery's master runs.
+enum class KubernetesLabels : std::uint8_t { off, automatic, node, node_feature };
+
 struct KubernetesConfig {
   bool enabled = false;
+  bool lease = true;                                 // a heartbeat
+  std::chrono::milliseconds lease_duration{60'000};  // after which without one the agent counts as gone
+  bool inventory = true;                             // facts as a NodeInventory
+  KubernetesLabels labels = KubernetesLabels::automatic;
   std::string kubeconfig;  // empty: the pod's own service account
   std::string daemon_set;  // "NAMESPACE/NAME" of the one that runs this agent; empty: none
 };

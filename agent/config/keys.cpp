@@ -71,6 +71,17 @@ const std::vector<std::string>& start_names() {
   return names;
 }
 
+const std::vector<std::string>& label_place_names() {
+  static const std::vector<std::string> names{"off", "auto", "node", "node-feature"};
+  return names;
+}
+
+void set_kubernetes_labels(Config& config, const Value& value, Problems& problems) {
+  auto index = static_cast<std::size_t>(config.kubernetes.labels);
+  read_choice(value, label_place_names(), index, problems);
+  config.kubernetes.labels = static_cast<KubernetesLabels>(index);
+}
+
 void set_policy_mode(Config& config, const Value& value, Problems& problems) {
   auto index = static_cast<std::size_t>(config.policy.mode);
   read_choice(value, mode_names(), index, problems);
@@ -226,6 +237,25 @@ constexpr std::array kKeys{
         "it stays.",
         "", "omnitide-system/omnitide-agent", false, false, set_daemon_set,
         [](const Config& c) { return show(c.kubernetes.daemon_set); }},
+    Key{"kubernetes.lease", "boolean", "A Lease in the agent's namespace as the heartbeat of this node.", "", "", false,
+        false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.kubernetes.lease, p); },
+        [](const Config& c) { return show(c.kubernetes.lease); }},
+    Key{"kubernetes.lease_duration", "duration, 15s to 1h",
+        "After this time without a heartbeat the agent counts as gone. It is renewed within a third of it.", "", "",
+        false, false,
+        [](Config& c, const Value& v, Problems& p) { read_duration(v, 15s, 1h, c.kubernetes.lease_duration, p); },
+        [](const Config& c) { return show(c.kubernetes.lease_duration); }},
+    Key{"kubernetes.inventory", "boolean", "The facts of this node as a NodeInventory: `kubectl get nodeinventories`.", "",
+        "", false, false, [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.kubernetes.inventory, p); },
+        [](const Config& c) { return show(c.kubernetes.inventory); }},
+    Key{"kubernetes.labels", "off, auto, node or node-feature",
+        "Where the labels of docs/labels.md go: to the Node itself, or by a NodeFeature object to Node Feature "
+        "Discovery's master. auto: by NodeFeature where such a master runs.",
+        "", "", false, false, set_kubernetes_labels,
+        [](const Config& c) {
+          return Value::scalar(label_place_names().at(static_cast<std::size_t>(c.kubernetes.labels)),
+                               c.kubernetes.labels == KubernetesLabels::off);
+        }},
     Key{"policy.mode", "off, audit or enforce",
         "audit judges and reports and drops nothing. off leaves what is enforced as it is: `omnitide-agent policy "
         "detach` takes it away.",

@@ -25,7 +25,7 @@ constexpr std::array<Section, 12> kSections{{
     {"discovery", "Finding out what hardware this is."},
     {"http", "The HTTP server for health and metrics."},
     {"metrics", "What the agent measures."},
-    {"kubernetes", "The API server of a cluster, as one more source of network policy: docs/kubernetes.md."},
+    {"kubernetes", "The API server of a cluster: network policy from it, this node to it: docs/kubernetes.md."},
     {"policy", "Network policy, enforced with eBPF: docs/policy.md."},
     {"telemetry", "What the node knows, over MQTT: docs/telemetry.md."},
     {"health", "What is wrong with the node, and what may be done about it: docs/health.md."},

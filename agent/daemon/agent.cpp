@@ -206,6 +206,7 @@ void Agent::facts_changed() {
   log::debug(Part::discovery, "facts changed", {{"sha256", hex_encode(facts_sha256_)}});
   if (registration_) registration_->set_facts(std::move(bytes));
   if (telemetry_) telemetry_->feed().facts_changed(facts_sha256_);
+  if (kubernetes_node_) kubernetes_node_->facts_changed();
   state_changed();
 }
 
@@ -346,7 +347,7 @@ void Agent::stop(int signal_number) {
   if (health_) health_->stop();
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
-  if (kubernetes_) kubernetes_->stop();
+  stop_kubernetes();
   if (policy_) policy_->stop();
   if (ebpf_metrics_) ebpf_metrics_->stop();
   if (web_) web_->stop();

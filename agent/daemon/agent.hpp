@@ -12,7 +12,10 @@
 #include "agent/daemon/discovery_part.hpp"
 #include "agent/daemon/ebpf_metrics_part.hpp"
 #include "agent/daemon/health_part.hpp"
+#include "agent/daemon/kubernetes_connection.hpp"
+#include "agent/daemon/kubernetes_node_part.hpp"
 #include "agent/daemon/kubernetes_part.hpp"
+#include "agent/daemon/kubernetes_removal.hpp"
 #include "agent/daemon/local_api.hpp"
 #include "agent/daemon/log_levels.hpp"
 #include "agent/daemon/log_sinks.hpp"
@@ -45,6 +48,10 @@ class Agent {
   void start_discovery();
   void start_policy();
   void start_kubernetes();
+  void watch_removal();
+  void start_kubernetes_node();
+  void uninstalled(bool gone);  // the DaemonSet that runs this agent was deleted, or is there again
+  void stop_kubernetes();
   void leave_node();
   void policy_changed();
   void add_policy(LocalSources& sources);
@@ -93,6 +100,9 @@ class Agent {
   std::unique_ptr<registration::Registration> registration_;
   std::unique_ptr<DiscoveryPart> discovery_;
   std::unique_ptr<PolicyPart> policy_;
+  std::unique_ptr<KubernetesConnection> kubernetes_connection_;
+  std::unique_ptr<RemovalWatch> removal_watch_;
+  std::unique_ptr<KubernetesNodePart> kubernetes_node_;
   std::unique_ptr<KubernetesPart> kubernetes_;
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;

@@ -45,35 +45,6 @@ void Agent::start_policy() {
   policy_->start();
 }
 
-void Agent::start_kubernetes() {
-  if (!config_.kubernetes.enabled) return parts_.set("kubernetes", PartState::off, "kubernetes.enabled is false");
-  if (!policy_) return parts_.set("kubernetes", PartState::off, "nothing here needs it: policy.mode is off");
-  kubernetes_ = std::make_unique<KubernetesPart>(
-      context_, pool_, config_.kubernetes, config_.paths.state_dir,
-      KubernetesPart::Hooks{
-          .on_objects = [this](std::vector<PolicyText> changes,
-                               bool whole) { policy_->add_kubernetes(std::move(changes), whole); },
-          .on_state = [this](PartState state,
-                             std::string reason) { parts_.set("kubernetes", state, std::move(reason)); },
-          .on_uninstall =
-              [this](bool gone) {
-                if (gone && !uninstalled_)
-                  log::warning(log::Part::policy, "the DaemonSet is deleted: what is enforced goes with this agent");
-                uninstalled_ = gone;
-              }});
-  kubernetes_->start();
-}
-
-// The agent goes for good, and not for another one to come.
-void Agent::leave_node() {
-  if (!uninstalled_ || config_.policy.mode == config::PolicyMode::off) return;
-  if (const Result<> removed = enforcement::Enforcement::remove(enforcement_options(config_.policy));
-      removed.has_error())
-    log::error(log::Part::policy, "something of the policy is left in the kernel: `omnitide-agent policy detach`",
-               {{"reason", removed.error().text()}});
-  ::unlink((config_.paths.state_dir + "/kubernetes-objects").c_str());
-}
-
 void Agent::policy_changed() {
   if (!policy_->failed().empty()) {
     parts_.set("policy", PartState::failed, policy_->failed());

@@ -62,7 +62,6 @@ class KindFollower : public kubernetes::Receiver {
   [[nodiscard]] bool absent() const { return absent_since_.has_value(); }
 
   std::unique_ptr<kubernetes::Watcher> watcher;
-  std::function<void(const kubernetes::Meta&)> on_seen;  // may be empty; of each object that is put
 
  protected:
   void say(const kubernetes::Name& name, std::string text) {
@@ -115,7 +114,6 @@ class TypedFollower final : public KindFollower {
       hold(bytes, encoding);
       return object.error();
     }
-    if (on_seen) on_seen(object->meta);
     say(object->meta.name, policy_text(*object));
     return {};
   }

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <cstdlib>
 
-#include "agent/base/file.hpp"
 #include "agent/base/log.hpp"
 #include "agent/daemon/kubernetes_kind.hpp"
 #include "agent/daemon/spawn.hpp"
@@ -21,67 +19,23 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t kMostPem = std::size_t{1} << 20U;
 constexpr auto kDiskTime = 60s, kTick = 1s;
 constexpr auto kPatience = 10s;  // for the API server, before an earlier start's state is taken
 constexpr k8s::Resource kClusterPolicies{"policy.networking.k8s.io/v1alpha2", "clusternetworkpolicies", false};
 constexpr k8s::Resource kHostPolicies{"omnitide.io/v1alpha1", "hostpolicies", false};
 
-std::string variable(const char* name) {
-  const char* const value = std::getenv(name);  // NOLINT: read before any thread changes it
-  return value == nullptr ? "" : value;
-}
-
-// What tells one cluster from another: in pods all of them have the same address.
-std::string authority_of(const k8s::Access& access) {
-  if (!access.cas.text.empty()) return access.cas.text;
-  const Result<std::string> text = read_file(access.cas.file, kMostPem);
-  return text.has_value() ? *text : std::string();
-}
-
 }  // namespace
 
-// Only that an object which was there is there no more counts: a server that refuses or is silent says nothing of it.
-class OwnDaemonSet final : public k8s::Receiver {
- public:
-  explicit OwnDaemonSet(std::function<void(bool)> on_gone) : on_gone_(std::move(on_gone)) {}
-  void begin() override { seen_ = false; }
-  Result<> put(std::string_view bytes, k8s::Encoding encoding) override {
-    const Result<k8s::DaemonSet> object = k8s::decode<k8s::DaemonSet>(bytes, encoding, {});
-    if (object.has_error()) return object.error();
-    seen_ = known_ = true;
-    on_gone_(object->meta.terminating);  // it waits for its pods
-    return {};
-  }
-  void remove(const k8s::Name& /*name*/) override { gone(); }
-  void whole() override {
-    if (known_ && !seen_) gone();
-  }
-  std::unique_ptr<k8s::Watcher> watcher;
-
- private:
-  void gone() {
-    if (std::exchange(known_, false)) on_gone_(true);
-  }
-  std::function<void(bool)> on_gone_;
-  bool seen_ = false, known_ = false;
-};
-
-KubernetesPart::KubernetesPart(asio::io_context& context, io::WorkerPool& pool, config::KubernetesConfig config,
+KubernetesPart::KubernetesPart(asio::io_context& context, io::WorkerPool& pool, KubernetesConnection& connection,
                                const std::string& state_dir, Hooks hooks)
     : context_(context),
       pool_(pool),
-      config_(std::move(config)),
-      path_(state_dir + "/kubernetes-objects"),
+      connection_(connection),
       hooks_(std::move(hooks)),
+      journal_(std::make_shared<KubernetesJournal>(state_dir + "/kubernetes-objects", connection.cluster())),
       tick_(context) {}
 
 KubernetesPart::~KubernetesPart() = default;
-
-Result<k8s::Access> KubernetesPart::access() const {
-  if (!config_.kubeconfig.empty()) return k8s::access_of_kubeconfig(config_.kubeconfig);
-  return k8s::in_cluster(variable("KUBERNETES_SERVICE_HOST"), variable("KUBERNETES_SERVICE_PORT"));
-}
 
 void KubernetesPart::spawn(asio::awaitable<void> work) {
   spawn_on(context_, std::move(work), [this](const std::string& reason) {
@@ -93,18 +47,13 @@ void KubernetesPart::spawn(asio::awaitable<void> work) {
 }
 
 void KubernetesPart::start() {
-  Result<k8s::Access> found = access();
-  if (found.has_error()) return hooks_.on_state(PartState::failed, found.error().text());
-  server_ = found->server;
-  journal_ = std::make_shared<KubernetesJournal>(path_, server_ + "\n" + authority_of(*found));
-  client_ = std::make_unique<k8s::Client>(context_, pool_, std::move(*found));
   const auto take = [this](PolicyText change) { this->take(std::move(change)); };
   const auto whole = [this] { publish_when_known(); };
   const auto add = [&]<class T>(KindFollower::Kind kind) {
     kinds_.push_back(std::make_unique<TypedFollower<T>>(kind, take, whole));
     KindFollower& follower = *kinds_.back();
-    follower.watcher =
-        std::make_unique<k8s::Watcher>(context_, *client_, follower, k8s::Watcher::Options{.resource = kind.resource});
+    follower.watcher = std::make_unique<k8s::Watcher>(context_, connection_.client(), follower,
+                                                      k8s::Watcher::Options{.resource = kind.resource});
   };
   add.operator()<k8s::Namespace>({"Namespace", k8s::kNamespaces});
   add.operator()<k8s::Pod>({"Pod", k8s::kPods});
@@ -112,31 +61,8 @@ void KubernetesPart::start() {
   add.operator()<k8s::NetworkPolicy>({"NetworkPolicy", k8s::kNetworkPolicies});
   add.operator()<k8s::CustomObject>({"ClusterNetworkPolicy", kClusterPolicies, true});
   add.operator()<k8s::CustomObject>({"HostPolicy", kHostPolicies, true});
-  follow_own_daemon_set();
-  hooks_.on_state(PartState::starting, "asking " + server_);
+  hooks_.on_state(PartState::starting, "asking " + connection_.server());
   spawn(run());
-}
-
-void KubernetesPart::follow_own_daemon_set() {
-  if (config_.daemon_set.empty()) return;
-  const std::size_t slash = config_.daemon_set.find('/');
-  own_ = std::make_unique<OwnDaemonSet>([this](bool gone) { note_removal(set_gone_, gone); });
-  // A namespace that goes takes its objects in any order: the pod may be told to end before its DaemonSet is gone.
-  kinds_.front()->on_seen = [this, space = config_.daemon_set.substr(0, slash)](const k8s::Meta& meta) {
-    if (meta.name.name == space) note_removal(space_going_, meta.terminating);
-  };
-  own_->watcher = std::make_unique<k8s::Watcher>(
-      context_, *client_, *own_,
-      k8s::Watcher::Options{.resource = k8s::kDaemonSets,
-                            .scope = {.space = config_.daemon_set.substr(0, slash),
-                                      .labels = {},
-                                      .fields = "metadata.name=" + config_.daemon_set.substr(slash + 1)}});
-  spawn(own_->watcher->run());
-}
-
-void KubernetesPart::note_removal(bool& which, bool gone) {
-  which = gone;
-  hooks_.on_uninstall(set_gone_ || space_going_);
 }
 
 void KubernetesPart::stop() {
@@ -144,8 +70,6 @@ void KubernetesPart::stop() {
   tick_.cancel();
   for (const auto& kind : kinds_)
     kind->watcher->stop();
-  if (own_) own_->watcher->stop();
-  if (client_) client_->close();
   if (replaced_ && !unkept_.empty()) (void)journal_->append(unkept_);
 }
 
@@ -254,16 +178,14 @@ std::string KubernetesPart::problem() const {
       return fmt::format("{} of the {} could not be read and stay as they were", followed.unreadable,
                          kind->kind().resource.plural);
   }
-  if (own_ && own_->watcher->followed().problem)
-    return "the agent's own DaemonSet: " + own_->watcher->followed().problem->text();
   return journal_problem_;
 }
 
 void KubernetesPart::report() {
   const std::string wrong = problem();
   if (!wrong.empty()) return hooks_.on_state(PartState::degraded, wrong);
-  if (!all_known()) return hooks_.on_state(PartState::starting, "asking " + server_);
-  hooks_.on_state(PartState::on, "follows " + server_);
+  if (!all_known()) return hooks_.on_state(PartState::starting, "asking " + connection_.server());
+  hooks_.on_state(PartState::on, "follows " + connection_.server());
 }
 
 }  // namespace omnitide::daemon

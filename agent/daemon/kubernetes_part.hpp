@@ -11,27 +11,25 @@
 #include <vector>
 
 #include "agent/base/clock.hpp"
-#include "agent/config/config.hpp"
+#include "agent/daemon/kubernetes_connection.hpp"
 #include "agent/daemon/kubernetes_journal.hpp"
 #include "agent/io/worker_pool.hpp"
-#include "agent/kubernetes/client.hpp"
 #include "agent/kubernetes/watcher.hpp"
 #include "agent/model/part_status.hpp"
 
 namespace omnitide::daemon {
 
 class KindFollower;
-class OwnDaemonSet;
 
 class KubernetesPart {
  public:
   struct Hooks {
     std::function<void(std::vector<PolicyText>, bool whole)> on_objects;  // see PolicyPart::add_kubernetes
     std::function<void(model::PartState, std::string)> on_state;
-    std::function<void(bool)> on_uninstall;  // the DaemonSet that runs this agent was deleted, or is there again
   };
-  // `state_dir` is the agent's. Everything is called on the loop.
-  KubernetesPart(boost::asio::io_context& context, io::WorkerPool& pool, config::KubernetesConfig config,
+  // `state_dir` is the agent's. The connection outlives this; what runs on it ends with it. Everything is called on the
+  // loop.
+  KubernetesPart(boost::asio::io_context& context, io::WorkerPool& pool, KubernetesConnection& connection,
                  const std::string& state_dir, Hooks hooks);
   ~KubernetesPart();
   KubernetesPart(const KubernetesPart&) = delete;
@@ -45,9 +43,6 @@ class KubernetesPart {
   [[nodiscard]] boost::asio::awaitable<void> run();
   [[nodiscard]] boost::asio::awaitable<void> load();
   [[nodiscard]] boost::asio::awaitable<void> keep();
-  [[nodiscard]] Result<kubernetes::Access> access() const;
-  void follow_own_daemon_set();
-  void note_removal(bool& which, bool gone);
   void take(PolicyText change);
   void publish();
   void publish_when_known();
@@ -58,14 +53,11 @@ class KubernetesPart {
 
   boost::asio::io_context& context_;
   io::WorkerPool& pool_;
-  config::KubernetesConfig config_;
-  std::string path_;
+  KubernetesConnection& connection_;
   Hooks hooks_;
   std::shared_ptr<KubernetesJournal> journal_;
-  std::string server_, journal_problem_, broken_;
-  std::unique_ptr<kubernetes::Client> client_;
+  std::string journal_problem_, broken_;
   std::vector<std::unique_ptr<KindFollower>> kinds_;
-  std::unique_ptr<OwnDaemonSet> own_;
   // The last word about each object: what policy was not told yet (before the first whole state: all of them), and what
   // is not on the disk.
   PolicyTexts untold_, unkept_;
@@ -75,7 +67,6 @@ class KubernetesPart {
   bool replaced_ = false;  // the file has one of this start, or needs none
   bool flushing_ = false, stopping_ = false;
   bool keeping_ = false;
-  bool set_gone_ = false, space_going_ = false;  // the own DaemonSet; its namespace
   boost::asio::steady_timer tick_;
 };
 

@@ -46,6 +46,17 @@ std::string selectors_of(const Scope& scope) {
   return out;
 }
 
+Request apply_request(const Resource& resource, const Name& name, std::string json, std::string_view manager,
+                      bool force, std::string_view subresource) {
+  Request out;
+  out.method = "PATCH";
+  out.path = object_path(resource, name, subresource) + "?fieldManager=" + io::encode_segment(manager) +
+             (force ? "&force=true" : "");
+  out.content_type = kApplyType;
+  out.body = std::move(json);
+  return out;
+}
+
 class Client::Impl {
  public:
   Impl(asio::io_context& context, io::WorkerPool& workers, Access access)
@@ -130,13 +141,7 @@ asio::awaitable<Result<Body>> Client::send(Request request) {
 
 asio::awaitable<Result<Body>> Client::apply(Resource resource, Name name, std::string json, std::string manager,
                                             bool force, std::string subresource) {
-  Request request;
-  request.method = "PATCH";
-  request.path = object_path(resource, name, subresource) + "?fieldManager=" + io::encode_segment(manager) +
-                 (force ? "&force=true" : "");
-  request.content_type = kApplyType;
-  request.body = std::move(json);
-  return send(std::move(request));
+  return send(apply_request(resource, name, std::move(json), manager, force, subresource));
 }
 
 asio::awaitable<Result<Body>> Client::get(Resource resource, Name name) {

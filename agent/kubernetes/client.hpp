@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "agent/base/error.hpp"
 #include "agent/io/worker_pool.hpp"
@@ -22,7 +23,7 @@ namespace omnitide::kubernetes {
 struct Request {
   std::string method = "GET", path;  // path with its query
   std::string accept = "application/json";
-  std::string content_type, body;
+  std::string content_type{}, body{};
   std::chrono::milliseconds timeout{30'000};         // of one attempt; of a stream from byte to byte
   std::function<bool(std::string_view)> on_bytes{};  // as io::Http2Request has it
 };
@@ -33,17 +34,29 @@ struct Traffic {               // since the start
   std::uint64_t received = 0;  // bytes of bodies
 };
 
+// A field that server-side apply was not to take from its owner.
+struct Conflict {
+  std::string field, manager;  // ".metadata.labels.omnitide.io/gpus", "kubectl-label"
+};
+
 // What went wrong, as far as it decides what to do next.
 struct Fault {
   unsigned status = 0;   // HTTP's; 0: no answer came
   std::string reason{};  // Kubernetes' word: "Expired", "Invalid"
   Error error{};
   std::optional<std::chrono::seconds> retry_after{};
+  std::vector<Conflict> conflicts{};  // of an apply that was refused for them
 };
 
 struct Body {
   std::string content_type, text;
 };
+
+// Makes the object, or changes of it what `json` says and nothing else (server-side apply). The fields belong to
+// `manager` then; without `force` those that another one owns are a conflict (409). `subresource`: as "status", empty
+// for the object itself.
+[[nodiscard]] Request apply_request(const Resource& resource, const Name& name, std::string json,
+                                    std::string_view manager, bool force, std::string_view subresource = {});
 
 class Client {
  public:
@@ -59,8 +72,7 @@ class Client {
   // As ask(), and again when the server says after how long (429, 503), at most three times and within a minute.
   [[nodiscard]] boost::asio::awaitable<Result<Body>> send(Request request);
 
-  // Makes the object, or changes of it what `json` says and nothing else (server-side apply). The fields belong to
-  // `manager` then; `force`: also those that another one owns. `subresource`: as "status", empty for the object itself.
+  // send() of an apply_request().
   [[nodiscard]] boost::asio::awaitable<Result<Body>> apply(Resource resource, Name name, std::string json,
                                                            std::string manager, bool force = true,
                                                            std::string subresource = {});

@@ -57,7 +57,7 @@ is_confined() {
 }
 
 no_agent() { [[ -z "$(kubectl get pods -A -l app.kubernetes.io/name=omnitide-agent -o name)" ]] && ! pgrep -f '^/usr/bin/omnitide-agent run' >/dev/null; }
-no_object() { [[ -z "$(kubectl get ds,sa,cm,secret,clusterrole,clusterrolebinding -A -l app.kubernetes.io/part-of=omnitide -o name)" ]]; }
+no_object() { [[ -z "$(kubectl get ds,sa,cm,secret,lease,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding -A -l app.kubernetes.io/part-of=omnitide -o name)" ]]; }
 # Debian's bpftool knows no tcx: what is attached by it shows as a program that is loaded.
 no_program() { local shown && shown="$(bpftool prog show)" && ! grep -q 'name policy_' <<<"$shown"; }
 
@@ -124,12 +124,14 @@ with_helm() {
 
 # The chart with the local values renders what the local overlay has, but for what each kind of delivery adds of its own.
 same_objects() {
-  local strip='select(.kind == "DaemonSet") | .spec | del(.template.metadata.annotations["checksum/config"]) | del(.template.spec.volumes[] | select(.name == "config"))'
+  local strip='[.[] | if .items then .items[] else . end | select(.kind | test("^(DaemonSet|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$")) |
+    {kind, name: .metadata.name, rules, roleRef, subjects, spec: (.spec // {} | del(.template.metadata.annotations["checksum/config"]) |
+      del(.template.spec.volumes[]? | select(.name == "config")))}] | sort_by(.kind, .name)'
   "$helm" template omnitide-agent "$root/manifests/helm/omnitide-agent" --namespace $space --values "$root/manifests/helm/omnitide-agent/values-k3s.yaml" \
-    --set host.mountPropagation=None --set-json 'extraEnv=[{"name":"OMNITIDE_POLICY_MODE","value":"enforce"}]' | kubectl create --dry-run=client -o json -f - | jq -S "if .items then .items[] else . end | $strip" >"$work/helm.json"
-  kubectl kustomize "$root/manifests/kustomize/overlays/local" | kubectl create --dry-run=client -o json -f - |
-    jq -S "if .items then .items[] else . end | $strip" >"$work/kustomize.json"
-  check "helm and kustomize: the same DaemonSet" diff "$work/kustomize.json" "$work/helm.json"
+    --set host.mountPropagation=None --set-json 'extraEnv=[{"name":"OMNITIDE_POLICY_MODE","value":"enforce"}]' | kubectl create --dry-run=client -o json -f - | jq -S -s "$strip" >"$work/helm.json"
+  kubectl kustomize "$root/manifests/kustomize/overlays/local" | kubectl create --dry-run=client -o json -f - | jq -S -s "$strip" >"$work/kustomize.json"
+  check "helm and kustomize: the same DaemonSet, rights and policies of admission" diff "$work/kustomize.json" "$work/helm.json"
+  check "helm and kustomize: none of them was missed" jq -e 'length >= 11' "$work/helm.json"
 }
 
 "$OMNITIDE_CLUSTER" load "$image" >/dev/null || { echo "the image cannot be imported" >&2 && exit 1; }

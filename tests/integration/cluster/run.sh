@@ -2,7 +2,7 @@
 # Starts a real Kubernetes, runs what is given in its control plane's network namespace, and takes everything down again,
 # whatever happens: run.sh CLUSTER PROGRAM [ARGUMENTS...]. CLUSTER is the script of that name in OMNITIDE_SHARED. Needs root.
 # In a mount namespace of its own, with names of network namespaces of its own: another cluster on this machine is not
-# in the way. OMNITIDE_CLUSTER_CNI: bridge or ptp.
+# in the way. OMNITIDE_CLUSTER_CNI: bridge or ptp. OMNITIDE_AUDIT_DIR: a folder for the API server's audit log of the agent.
 set -euo pipefail
 
 # A mount namespace can be bound to a file only where an older one is current, as the cluster does it for its nodes; and
@@ -59,6 +59,11 @@ traces() {
   comm -13 <(printf '%s\n' "$groups_before") <(groups_of_containers)
   if [[ -e "$run" ]]; then printf 'folder %s\n' "$run"; fi
 }
+
+if [[ -n "${OMNITIDE_AUDIT_DIR:-}" ]]; then
+  policy="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)/audit-policy.yaml"
+  export OMNITIDE_APISERVER_ARGS="--audit-policy-file=$policy --audit-log-path=$OMNITIDE_AUDIT_DIR/$$.log ${OMNITIDE_APISERVER_ARGS:-}"
+fi
 
 mkdir -p /run/netns
 mount -t tmpfs netns /run/netns
