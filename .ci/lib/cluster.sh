@@ -65,6 +65,7 @@ cluster_tests() {
     one_cluster "semantics" tests/integration/cluster/semantics_test.sh "$image"
     one_cluster "kubectl plugin" tests/integration/cluster/plugin_test.sh "$image"
     foreign_objects
+    one_cluster "conditions" tests/integration/cluster/conditions_test.sh "$image"
     # Without WatchList, so that lists are used as on older servers.
     OMNITIDE_APISERVER_ARGS=--feature-gates=WatchList=false one_cluster "node" tests/integration/cluster/node_test.sh "$image"
     rights "$OMNITIDE_AUDIT_DIR"

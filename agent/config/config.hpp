@@ -81,6 +81,8 @@ struct KubernetesConfig {
   KubernetesLabels labels = KubernetesLabels::automatic;
   std::string kubeconfig;  // empty: the pod's own service account
   std::string daemon_set;  // "NAMESPACE/NAME" of the one that runs this agent; empty: none
+  bool conditions = true;  // of health, on the Node's status
+  bool events = true;      // about the Node
 };
 
 struct PolicyLimits {

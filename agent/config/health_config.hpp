@@ -25,6 +25,8 @@ struct RemediationConfig {
   std::vector<std::string> reset_links;                   // names of devices
   std::string restart_resolver;                           // the unit; empty: off
   std::vector<std::string> reboot_for;                    // conditions
+  std::vector<std::string> cordon_for;                    // conditions, with a cluster
+  std::uint32_t cordon_slots = 1;                         // nodes of the fleet that may be cordoned at a time
   std::vector<std::string> windows;                       // "02:00-04:00", "Sun 02:00-04:00"; UTC
   std::string lock_file = "/etc/omnitide/health.lock";
 };

@@ -256,6 +256,14 @@ constexpr std::array kKeys{
           return Value::scalar(label_place_names().at(static_cast<std::size_t>(c.kubernetes.labels)),
                                c.kubernetes.labels == KubernetesLabels::off);
         }},
+    Key{"kubernetes.conditions", "boolean",
+        "Write the conditions of health to the status of the Node, and nothing that another one writes there.", "", "",
+        false, false,
+        [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.kubernetes.conditions, p); },
+        [](const Config& c) { return show(c.kubernetes.conditions); }},
+    Key{"kubernetes.events", "boolean", "Tell what health sees and does as Events about the Node.", "", "", false, false,
+        [](Config& c, const Value& v, Problems& p) { read_boolean(v, c.kubernetes.events, p); },
+        [](const Config& c) { return show(c.kubernetes.events); }},
     Key{"policy.mode", "off, audit or enforce",
         "audit judges and reports and drops nothing. off leaves what is enforced as it is: `omnitide-agent policy "
         "detach` takes it away.",

@@ -35,6 +35,16 @@ void read_links(const Value& value, std::vector<std::string>& out, Problems& pro
              problems);
 }
 
+void read_conditions(const Value& value, std::vector<std::string>& out, Problems& problems) {
+  constexpr std::size_t kLongestCondition = 63;  // the value of a taint
+  const auto valid = [](std::string_view text) {
+    return !text.empty() && text.size() <= kLongestCondition && std::ranges::all_of(text, [](char c) {
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    });
+  };
+  read_texts(value, "a list of conditions", valid, "a condition's name, as KernelDeadlock", out, problems);
+}
+
 void read_resolver(const Value& value, std::string& out, Problems& problems) {
   const auto text = scalar(value, "a unit", problems);
   if (!text) return;
@@ -99,7 +109,18 @@ std::vector<Key> mending_keys() {
       Key{"health.remediation.restart_resolver", "unit", "The unit that is restarted with DNSUnavailable; empty: none.",
           "\"\"", "systemd-resolved.service", true, false,
           [](Config& c, const Value& v, Problems& p) { read_resolver(v, c.health.remediation.restart_resolver, p); },
-          [](const Config& c) { return show(c.health.remediation.restart_resolver); }}};
+          [](const Config& c) { return show(c.health.remediation.restart_resolver); }},
+      Key{"health.remediation.cordon_for", "list of conditions",
+          "Conditions for which the Node of the cluster is cordoned and tainted omnitide.io/unhealthy, until all of "
+          "them "
+          "are gone for five minutes.",
+          "[]", "[KernelDeadlock]", true, false,
+          [](Config& c, const Value& v, Problems& p) { read_conditions(v, c.health.remediation.cordon_for, p); },
+          [](const Config& c) { return show(c.health.remediation.cordon_for); }},
+      Key{"health.remediation.cordon_slots", "1 to 100",
+          "How many nodes of the cluster may be cordoned so at a time; the same on all of them.", "", "", false, false,
+          [](Config& c, const Value& v, Problems& p) { read_count(v, 1, 100, c.health.remediation.cordon_slots, p); },
+          [](const Config& c) { return show(c.health.remediation.cordon_slots); }}};
 }
 
 }  // namespace omnitide::config

@@ -19,6 +19,7 @@
 #include "agent/daemon/local_api.hpp"
 #include "agent/daemon/log_levels.hpp"
 #include "agent/daemon/log_sinks.hpp"
+#include "agent/daemon/node_status_part.hpp"
 #include "agent/daemon/notifier.hpp"
 #include "agent/daemon/parts.hpp"
 #include "agent/daemon/policy_part.hpp"
@@ -53,6 +54,7 @@ class Agent {
   void uninstalled(bool gone);  // the DaemonSet that runs this agent was deleted, or is there again
   void stop_kubernetes();
   void leave_node();
+  void start_node_status();
   void policy_changed();
   void add_policy(LocalSources& sources);
   Result<> start_local_api();
@@ -104,6 +106,7 @@ class Agent {
   std::unique_ptr<RemovalWatch> removal_watch_;
   std::unique_ptr<KubernetesNodePart> kubernetes_node_;
   std::unique_ptr<KubernetesPart> kubernetes_;
+  std::unique_ptr<NodeStatusPart> node_status_;
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
   std::unique_ptr<HealthPart> health_;

@@ -34,6 +34,11 @@ void Agent::start_health() {
       },
       .ask_allowance = {},
       .on_change = [this] { health_changed(); },
+      .on_event =
+          [this](const v1::HealthEvent& event) {
+            if (node_status_) node_status_->event(event);
+          },
+      .on_quarantine = {},
       .on_state = [this](PartState state, std::string reason) { parts_.set("health", state, std::move(reason)); }};
   if (registration_)
     sources.ask_allowance = [this](std::function<void(health::Allowance)> done) {
@@ -41,6 +46,10 @@ void Agent::start_health() {
         if (answer.has_error()) return done(health::Allowance::unreachable);
         done(*answer == registration::RebootAnswer::granted ? health::Allowance::granted : health::Allowance::refused);
       });
+    };
+  if (node_status_)
+    sources.on_quarantine = [this](const std::string& condition, bool done) {
+      node_status_->want_cordon(condition, done);
     };
   health_ = std::make_unique<HealthPart>(context_, pool_, *root, config_.health,
                                          HealthPart::Place{config_.paths.state_dir, boot_id_}, std::move(sources));
@@ -51,6 +60,7 @@ void Agent::start_health() {
 // generation of its own.
 void Agent::health_changed() {
   if (telemetry_) telemetry_->feed().conditions_changed();
+  if (node_status_) node_status_->conditions_changed();
   if (!registration_ || !health_) return;
   std::vector<model::Condition> conditions = health_->conditions();
   if (same_conditions(conditions, stated_conditions_)) return;

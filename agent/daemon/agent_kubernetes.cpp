@@ -20,6 +20,7 @@ void Agent::start_kubernetes() {
   kubernetes_connection_ = std::move(*opened);
   watch_removal();
   start_kubernetes_node();
+  start_node_status();
   if (!policy_) return parts_.set("kubernetes", PartState::off, "no policy is followed: policy.mode is off");
   kubernetes_ = std::make_unique<KubernetesPart>(
       context_, pool_, *kubernetes_connection_, config_.paths.state_dir,
@@ -68,12 +69,14 @@ void Agent::uninstalled(bool gone) {
     log::warning(log::Part::agent, "the DaemonSet is deleted: what this agent set on the node goes with it");
   uninstalled_ = gone;
   if (kubernetes_node_) kubernetes_node_->leave(gone);
+  if (node_status_) node_status_->leave(gone);
 }
 
 void Agent::stop_kubernetes() {
   if (kubernetes_) kubernetes_->stop();
   if (removal_watch_) removal_watch_->stop();
   if (kubernetes_node_) kubernetes_node_->stop();
+  if (node_status_) node_status_->stop(kubernetes_connection_->hold());
   if (kubernetes_connection_) kubernetes_connection_->stop();
 }
 

@@ -55,6 +55,7 @@ void Agent::add_samples(model::SampleBatch& out) {
     add_policy_samples(policy_->report(), out);
   }
   if (health_) health_->add_samples(out);
+  if (node_status_) node_status_->add_samples(out);
   if (telemetry_) telemetry_->add_samples(out);
   if (!discovery_) return;
   for (const model::Sample& sample : discovery_->inventory().samples()) {

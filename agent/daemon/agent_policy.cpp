@@ -52,6 +52,7 @@ void Agent::policy_changed() {
   }
   const PolicyReport& report = policy_->report();
   if (registration_) registration_->set_applied(report.applied);
+  if (node_status_) node_status_->policy_faults(report.faults);
   const auto wrong = std::ranges::count_if(report.faults, [](const policy::Fault& fault) { return !fault.applied; });
   std::size_t enforced = 0, pending = 0, broken = 0;
   for (const enforcement::EndpointStatus& endpoint : report.enforcement.endpoints)

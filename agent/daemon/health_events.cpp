@@ -50,6 +50,7 @@ void HealthPart::record(const std::string& kind, const std::string& subject, con
     each.set_name(name);
     each.set_value(valid_utf8(value));
   }
+  if (sources_.on_event) sources_.on_event(event);
   const Result<> kept = history_.add(event);
   if (kept.has_error() && complaint_.pass(std::chrono::steady_clock::now()))
     log::warning(Part::health, "the history of health is not written, going on", {{"reason", kept.error().text()}});
@@ -183,6 +184,7 @@ void HealthPart::decide() {
     }
     carry_out(decision);
   }
+  decide_quarantine();
   if (!stopping_ && decider_->wants_allowance(world())) ask_allowance();
   const bool open = std::ranges::any_of(decider_->saved().episodes, [](const health::Episode& episode) {
     return (episode.present && !episode.told_exhausted) || episode.verifying;

@@ -72,12 +72,13 @@ void HealthPart::load() {
     log::error(Part::health, "what was known of health is lost, doing nothing for a day",
                {{"reason", saved.error().text()}});
     std::rename(path.c_str(), (path + ".damaged").c_str());
-    saved = HealthSaved{{}, used_up(bounds), 0, {}, {}};
+    saved = HealthSaved{{}, used_up(bounds), 0, {}, {}, used_up(quarantine_bounds(config_))};
   }
   const bool same_boot = saved->decider.boot_id == place_.boot_id;
   if (same_boot) saved_sequence_ = saved->kernel_sequence;
   store_.restore(std::move(saved->conditions));
   decider_.emplace(health_ladders(config_), bounds, std::move(saved->decider));
+  quarantine_.emplace(quarantine_bounds(config_), std::move(saved->quarantine));
   saved_positions_ = std::move(saved->log_positions);
   make_logs(same_boot);
   make_units(same_boot ? std::move(saved->restarts) : std::vector<health::RestartCount>());
@@ -227,6 +228,7 @@ void HealthPart::spawn(asio::awaitable<void> work) {
 
 void HealthPart::start() {
   tell_state();
+  start_quarantine();
   spawn(rounds());
   if (kernel_log_) spawn(kernel_log_->run(saved_sequence_));
   for (asio::awaitable<void>& each : logs_->run(saved_positions_))
@@ -253,13 +255,15 @@ void HealthPart::adjust(const config::HealthConfig& next) {
   config_.remediation = next.remediation;
   health::DeciderState saved = decider_->saved();
   decider_.emplace(health_ladders(config_), health_bounds(config_), std::move(saved));
+  health::QuarantineState quarantine = quarantine_->saved();
+  quarantine_.emplace(quarantine_bounds(config_), std::move(quarantine));
   round_timer_.cancel();
 }
 
 Result<> HealthPart::save() {
   dirty_ = false;
-  HealthSaved all{store_.entries(), decider_->saved(), kernel_log_ ? kernel_log_->next_sequence() : 0,
-                  logs_->positions(), services_->known()};
+  HealthSaved all{store_.entries(),   decider_->saved(),  kernel_log_ ? kernel_log_->next_sequence() : 0,
+                  logs_->positions(), services_->known(), quarantine_->saved()};
   // Before the first decision the boot of the state is that of an earlier run; the rest is of this one.
   if (all.decider.boot_id != place_.boot_id) {
     all.kernel_sequence = 0;
@@ -274,6 +278,8 @@ std::vector<std::string> HealthPart::problems() const {
   for (const HealthLogs::Status& each : logs_->status())
     if (!each.problem.empty()) out.push_back(each.problem);
   out.insert(out.end(), refused_rules_.begin(), refused_rules_.end());
+  if (!config_.remediation.cordon_for.empty() && !sources_.on_quarantine)
+    out.emplace_back("health.remediation.cordon_for needs kubernetes.enabled");
   if (!units_problem_.empty()) out.push_back("units are not watched: " + units_problem_);
   out.insert(out.end(), refused_plugins_.begin(), refused_plugins_.end());
   for (std::string& problem : probes_->problems())

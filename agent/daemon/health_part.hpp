@@ -33,10 +33,12 @@
 #include "health/checks/condition_store.hpp"
 #include "health/checks/event_limiter.hpp"
 #include "health/remediation/decider.hpp"
+#include "health/remediation/quarantine.hpp"
 
 namespace omnitide::node::v1 {
+class HealthEvent;
 class HealthStatus;
-}
+}  // namespace omnitide::node::v1
 
 namespace omnitide::daemon {
 
@@ -55,7 +57,11 @@ class HealthPart {
     // Asks the registry for a lease of a restart of the node, and says on the loop what came of it. Empty: there is no
     // registry.
     std::function<void(std::function<void(health::Allowance)>)> ask_allowance;
-    std::function<void()> on_change;  // conditions() says something else
+    std::function<void()> on_change;                             // conditions() says something else
+    std::function<void(const node::v1::HealthEvent&)> on_event;  // each line of the history; may be empty
+    // The node is to take no new work because of this condition (empty: it may), `done`: it was seen to before. Empty:
+    // there is no cluster that could be told.
+    std::function<void(const std::string& condition, bool done)> on_quarantine;
     std::function<void(model::PartState, std::string reason)> on_state;
   };
 
@@ -73,6 +79,9 @@ class HealthPart {
 
   [[nodiscard]] Result<> pause(std::chrono::seconds time);  // 0: until resumed
   [[nodiscard]] Result<> resume();
+  // What came of on_quarantine: it is done or was taken back; it is held, and why.
+  void cordoned(bool done);
+  void cordon_held(const std::string& reason);
   // A round of this check, or of all when it is empty.
   [[nodiscard]] boost::asio::awaitable<Result<>> run_check(std::string name);
 
@@ -114,6 +123,9 @@ class HealthPart {
   void decide();
   [[nodiscard]] boost::asio::awaitable<void> decide_soon();
   void carry_out(const health::Decision& decision);
+  void decide_quarantine();
+  void start_quarantine();
+  void fill_quarantine(node::v1::HealthStatus& out) const;
   [[nodiscard]] boost::asio::awaitable<void> act(health::Action action);
   void tell_state();
 
@@ -125,6 +137,8 @@ class HealthPart {
   Sources sources_;
   health::ConditionStore store_;
   std::optional<health::Decider> decider_;
+  std::optional<health::Quarantine> quarantine_;
+  std::string cordon_held_;  // why it is not cordoned, though it is to be
   HealthHistory history_;
   std::vector<Scheduled> checks_;
   std::unique_ptr<metrics::CollectionEngine> engine_;

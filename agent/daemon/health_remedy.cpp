@@ -82,6 +82,15 @@ health::Bounds health_bounds(const config::HealthConfig& config) {
   return out;
 }
 
+health::QuarantineBounds quarantine_bounds(const config::HealthConfig& config) {
+  health::QuarantineBounds out;
+  out.conditions = config.remediation.cordon_for;
+  out.enabled = config.remediation.enabled;
+  out.dry_run = config.remediation.dry_run;
+  out.repeats = config.remediation.repeats;
+  return out;
+}
+
 std::vector<health::Fault> health_faults(const std::vector<health::Ladder>& ladders,
                                          const health::ConditionStore& store) {
   std::vector<health::Fault> out;
@@ -104,6 +113,12 @@ health::DeciderState used_up(const health::Bounds& bounds) {
   health::DeciderState out;
   for (std::uint32_t i = 0; i < bounds.actions; ++i)
     out.ledger.push_back({std::chrono::milliseconds{0}, {ActionKind::restart_unit, ""}, "", ""});
+  return out;
+}
+
+health::QuarantineState used_up(const health::QuarantineBounds& bounds) {
+  health::QuarantineState out;
+  out.ledger.assign(bounds.repeats, std::chrono::milliseconds{0});
   return out;
 }
 

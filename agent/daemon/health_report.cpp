@@ -115,6 +115,7 @@ void HealthPart::fill(v1::HealthStatus& out) const {
     remedy.set_not_now(next.because);
     remedy.set_wait_seconds(std::chrono::duration<double>(next.in).count());
   }
+  fill_quarantine(out);
   out.set_remediation(decider_->bounds().enabled);
   out.set_dry_run(decider_->bounds().dry_run);
   out.set_paused(decider_->paused(now.wall));

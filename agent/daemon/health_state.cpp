@@ -92,6 +92,20 @@ void fill(const health::RestartCount& restarts, stored::SavedRestarts& out) {
     out.add_times_milliseconds(time.count());
 }
 
+health::QuarantineState from(const stored::SavedQuarantine& in) {
+  health::QuarantineState out{in.condition(), in.done(), {}};
+  for (const std::int64_t time : in.ledger_milliseconds())
+    out.ledger.emplace_back(time);
+  return out;
+}
+
+void fill(const health::QuarantineState& state, stored::SavedQuarantine& out) {
+  out.set_condition(state.condition);
+  out.set_done(state.done);
+  for (const milliseconds time : state.ledger)
+    out.add_ledger_milliseconds(time.count());
+}
+
 void fill(const health::DeciderState& state, stored::HealthState& out) {
   out.set_running_milliseconds(state.running.count());
   out.set_boot_milliseconds(state.boot_time.count());
@@ -140,6 +154,7 @@ Result<HealthSaved> load_health(const std::string& path) {
     if (out.log_positions.size() < kMostLogs) out.log_positions[log] = position;
   for (const stored::SavedRestarts& each : in.restarts())
     if (out.restarts.size() < health::kRestartedServices.size()) out.restarts.push_back(from(each));
+  out.quarantine = from(in.quarantine());
   return out;
 }
 
@@ -153,6 +168,8 @@ Result<> save_health(const std::string& path, const HealthSaved& saved) {
     (*out.mutable_log_positions())[valid_utf8(log)] = valid_utf8(position);
   for (const health::RestartCount& each : saved.restarts)
     fill(each, *out.add_restarts());
+  if (!saved.quarantine.condition.empty() || !saved.quarantine.ledger.empty())
+    fill(saved.quarantine, *out.mutable_quarantine());
   return write_file_durably(path, codec::to_json(out, codec::JsonForm::pretty), 0600);
 }
 

@@ -10,6 +10,7 @@
 #include "health/checks/condition_store.hpp"
 #include "health/checks/service_restarts.hpp"
 #include "health/remediation/decider.hpp"
+#include "health/remediation/quarantine.hpp"
 
 namespace omnitide::daemon {
 
@@ -19,6 +20,7 @@ struct HealthSaved {
   std::uint64_t kernel_sequence = 0;                 // next one to look at, of decider.boot_id
   std::map<std::string, std::string> log_positions;  // of other logs, by their names
   std::vector<health::RestartCount> restarts;        // on decider.boot_id
+  health::QuarantineState quarantine{};
 };
 
 // Nothing saved yet is an empty value. A damaged file is data_loss: the caller begins anew, and must not act before it

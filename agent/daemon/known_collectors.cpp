@@ -1,6 +1,7 @@
 #include "agent/daemon/known_collectors.hpp"
 
 #include "agent/daemon/health_report.hpp"
+#include "agent/daemon/node_status_part.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/self.hpp"
 #include "agent/daemon/telemetry_report.hpp"
@@ -26,7 +27,8 @@ model::Collector only_described(std::string_view name, std::span<const model::Me
 std::vector<model::Collector> known_collectors() {
   static const std::vector<const model::MetricDescriptor*> self = self_descriptors(), policy = policy_descriptors(),
                                                            telemetry = telemetry_descriptors(),
-                                                           health = health_descriptors();
+                                                           health = health_descriptors(),
+                                                           node_status = node_status_descriptors();
   std::vector<model::Collector> out;
   model::CollectorSettings settings;
   settings.on.fill(true);
@@ -42,6 +44,7 @@ std::vector<model::Collector> known_collectors() {
   out.push_back(only_described("agent.discovery", {}, "discovery, see facts.md; as old as its last round"));
   out.push_back(only_described("agent.policy", policy, "tables of the policy data path"));
   out.push_back(only_described("agent.health", health, "checks of the node, the kernel's log, remedies"));
+  out.push_back(only_described("agent.node-status", node_status, "what is written to the cluster's Node object"));
   out.push_back(only_described("agent.telemetry", telemetry, "telemetry over MQTT, where a broker is named"));
   return out;
 }

@@ -44,6 +44,7 @@ HealthSaved some() {
   out.kernel_sequence = 4711;
   out.log_positions = {{"journal", "s=1;i=2"}, {"/var/log/x", "1:2:3"}};
   out.restarts.push_back({"kubelet.service", 7, 3min, {1min, 2min}});
+  out.quarantine = {"KernelDeadlock", true, {1h, 2h}};
   return out;
 }
 
@@ -101,6 +102,9 @@ TEST_CASE("the state of health is the same after it was saved and loaded") {
   CHECK(loaded->restarts[0].counter == 7);
   CHECK(loaded->restarts[0].seen == 3min);
   CHECK(loaded->restarts[0].times == saved.restarts[0].times);
+  CHECK(loaded->quarantine.condition == "KernelDeadlock");
+  CHECK(loaded->quarantine.done);
+  CHECK(loaded->quarantine.ledger == saved.quarantine.ledger);
 }
 
 TEST_CASE("a state that was cut off is damaged, and its budgets count as used up") {
