@@ -64,6 +64,9 @@ cluster_tests() {
     one_cluster "policy" tests/integration/cluster/policy_test.sh "$image"
     one_cluster "semantics" tests/integration/cluster/semantics_test.sh "$image"
     one_cluster "kubectl plugin" tests/integration/cluster/plugin_test.sh "$image"
+    one_cluster "new pods, bridge" tests/integration/cluster/cni_test.sh "$image"
+    # The oldest version that the plugin speaks, too.
+    OMNITIDE_CLUSTER_CNI=ptp OMNITIDE_CNI_VERSION=0.3.1 one_cluster "new pods, ptp" tests/integration/cluster/cni_test.sh "$image"
     foreign_objects
     one_cluster "conditions" tests/integration/cluster/conditions_test.sh "$image"
     # Without WatchList, so that lists are used as on older servers.

@@ -39,6 +39,8 @@ image_root() {
   DESTDIR="$stage" cmake --install "$build" --prefix /usr --strip >"$log" || fail "cmake --install failed; see ${log#"$ROOT/"}"
   cp -p "$stage/usr/bin/omnitide-agent" "$agent"
   cp -p "$stage/usr/lib/omnitide-agent/libmosquitto.so.1" "$root/usr/lib/omnitide-agent/"
+  # For the nodes, not for the container: packages do not have it (docs/adr/0023-cni-plugin.md).
+  install -m 755 "$build/bin/omnitide-cni" "$root/usr/bin/omnitide-cni"
   rm -rf -- "$stage"
   image_loader "$root"
   with_shared_libraries "$root"

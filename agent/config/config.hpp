@@ -67,9 +67,17 @@ struct MetricsConfig {
   model::CollectorSettings collectors;
 };
 
+// The plugin omnitide-cni in the node's container runtime.
+struct CniConfig {
+  bool enabled = false;
+  std::string conf_dir = "/etc/cni/net.d", bin_dir = "/opt/cni/bin";
+  bool absent_open = false;  // a pod that no agent can judge starts open
+  std::chrono::milliseconds timeout{5'000};
+  std::string node_state_dir, node_pin_dir;  // as the node sees them; empty: as this process does
+};
+
 enum class PolicyMode : std::uint8_t { off, audit, enforce };
 
-// Elements that the tables of network policy may hold; a policy that needs more is refused, and the last one stays.
 // Where the labels of the node go: to the Node, or by a NodeFeature object where Node Feature Discovery's master runs.
 enum class KubernetesLabels : std::uint8_t { off, automatic, node, node_feature };
 
@@ -83,8 +91,10 @@ struct KubernetesConfig {
   std::string daemon_set;  // "NAMESPACE/NAME" of the one that runs this agent; empty: none
   bool conditions = true;  // of health, on the Node's status
   bool events = true;      // about the Node
+  CniConfig cni;
 };
 
+// Elements that the tables of network policy may hold; a policy that needs more is refused, and the last one stays.
 struct PolicyLimits {
   std::uint32_t connections = 65'536;
   std::uint32_t rules = 16'384;        // of one endpoint and direction

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "agent/base/clock.hpp"
+#include "agent/config/cni_keys.hpp"
 #include "agent/config/collector_keys.hpp"
 #include "agent/config/ebpf_keys.hpp"
 #include "agent/config/health_keys.hpp"
@@ -344,8 +345,8 @@ constexpr std::array kKeys{
 }  // namespace
 
 std::span<const Key> keys() {
-  // Keys of a section stand together: those of the collectors and of eBPF behind metrics.enabled, those of telemetry
-  // and health before the registry's.
+  // Keys of a section stand together: those of the collectors and of eBPF behind metrics.enabled, those of CNI before
+  // policy's, those of telemetry and health before the registry's.
   static const std::vector<Key> all = [] {
     std::vector<Key> out;
     for (const Key& key : kKeys) {
@@ -353,6 +354,7 @@ std::span<const Key> keys() {
         out.insert(out.end(), telemetry_keys().begin(), telemetry_keys().end());
         out.insert(out.end(), health_keys().begin(), health_keys().end());
       }
+      if (key.path == "policy.mode") out.insert(out.end(), cni_keys().begin(), cni_keys().end());
       out.push_back(key);
       if (key.path != "metrics.enabled") continue;
       out.insert(out.end(), collector_keys().begin(), collector_keys().end());

@@ -46,6 +46,7 @@ Result<> Agent::start() {
   if (Result<> listening = start_local_api(); listening.has_error()) return listening;
   start_policy();
   start_kubernetes();
+  start_cni();
   start_discovery();
   start_registry();
   start_registration();
@@ -347,6 +348,7 @@ void Agent::stop(int signal_number) {
   if (health_) health_->stop();
   if (registration_) registration_->stop();
   if (discovery_) discovery_->stop();
+  if (cni_) cni_->stop();
   stop_kubernetes();
   if (policy_) policy_->stop();
   if (ebpf_metrics_) ebpf_metrics_->stop();

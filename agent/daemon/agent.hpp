@@ -9,6 +9,7 @@
 #include <string>
 
 #include "agent/config/load.hpp"
+#include "agent/daemon/cni_part.hpp"
 #include "agent/daemon/discovery_part.hpp"
 #include "agent/daemon/ebpf_metrics_part.hpp"
 #include "agent/daemon/health_part.hpp"
@@ -24,6 +25,7 @@
 #include "agent/daemon/parts.hpp"
 #include "agent/daemon/policy_part.hpp"
 #include "agent/daemon/report.hpp"
+#include "agent/daemon/sandboxes.hpp"
 #include "agent/daemon/telemetry_part.hpp"
 #include "agent/daemon/thrift.hpp"
 #include "agent/daemon/web.hpp"
@@ -55,6 +57,11 @@ class Agent {
   void stop_kubernetes();
   void leave_node();
   void start_node_status();
+  void start_cni();
+  void leave_cni();
+  [[nodiscard]] boost::asio::awaitable<Result<cni::Answer>> judge_sandbox(cni::Sandbox sandbox,
+                                                                          std::chrono::milliseconds timeout);
+  void add_kubernetes_objects(std::vector<PolicyText> changes, bool whole);
   void policy_changed();
   void add_policy(LocalSources& sources);
   Result<> start_local_api();
@@ -107,6 +114,8 @@ class Agent {
   std::unique_ptr<KubernetesNodePart> kubernetes_node_;
   std::unique_ptr<KubernetesPart> kubernetes_;
   std::unique_ptr<NodeStatusPart> node_status_;
+  std::unique_ptr<Sandboxes> sandboxes_;
+  std::unique_ptr<CniPart> cni_;
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
   std::unique_ptr<HealthPart> health_;

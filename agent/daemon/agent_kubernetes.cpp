@@ -26,7 +26,7 @@ void Agent::start_kubernetes() {
       context_, pool_, *kubernetes_connection_, config_.paths.state_dir,
       KubernetesPart::Hooks{
           .on_objects = [this](std::vector<PolicyText> changes,
-                               bool whole) { policy_->add_kubernetes(std::move(changes), whole); },
+                               bool whole) { add_kubernetes_objects(std::move(changes), whole); },
           .on_state = [this](PartState state,
                              std::string reason) { parts_.set("kubernetes", state, std::move(reason)); }});
   kubernetes_->start();
@@ -82,6 +82,7 @@ void Agent::stop_kubernetes() {
 
 // The agent goes for good, and not for another one to come.
 void Agent::leave_node() {
+  if (uninstalled_) leave_cni();
   if (!uninstalled_ || config_.policy.mode == config::PolicyMode::off) return;
   if (const Result<> removed = enforcement::Enforcement::remove(enforcement_options(config_.policy));
       removed.has_error())

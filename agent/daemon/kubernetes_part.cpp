@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto kDiskTime = 60s, kTick = 1s;
-constexpr auto kPatience = 10s;  // for the API server, before an earlier start's state is taken
+constexpr auto kServerPatience = 10s;  // for the API server, before an earlier start's state is taken
 constexpr k8s::Resource kClusterPolicies{"policy.networking.k8s.io/v1alpha2", "clusternetworkpolicies", false};
 constexpr k8s::Resource kHostPolicies{"omnitide.io/v1alpha1", "hostpolicies", false};
 
@@ -155,7 +155,7 @@ void KubernetesPart::publish() {
 // Half of the objects would be another policy: they are told when all kinds are known, or were before this start.
 void KubernetesPart::publish_when_known() {
   if (told_) return;
-  const bool waited = loaded_ && std::chrono::steady_clock::now() - began_ >= kPatience;
+  const bool waited = loaded_ && std::chrono::steady_clock::now() - began_ >= kServerPatience;
   if (all_known() || waited) publish();
 }
 

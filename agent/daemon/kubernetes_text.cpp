@@ -37,6 +37,7 @@ std::string object_begin(std::string_view version, std::string_view kind, const 
   std::string out = fmt::format(R"({{"apiVersion":"{}","kind":"{}","metadata":{{"name":{})", version, kind,
                                 json_quote(meta.name.name));
   if (!meta.name.space.empty()) out += ",\"namespace\":" + json_quote(meta.name.space);
+  if (kind == "Pod") out += ",\"uid\":\"" + uid_text(meta.uid) + "\"";  // for Sandboxes
   if (!meta.labels.empty()) out += ",\"labels\":" + json_map(meta.labels);
   if (!meta.annotations.empty()) out += ",\"annotations\":" + json_map(meta.annotations);
   return out + "}";
@@ -78,6 +79,10 @@ std::string json_rules(const std::vector<k8s::NetworkPolicy::Rule>& rules, std::
 }
 
 }  // namespace
+
+std::string uid_text(const k8s::Uid& uid) {
+  return hex_encode({reinterpret_cast<const char*>(uid.data()), uid.size()});
+}
 
 std::string policy_text(const k8s::Namespace& object) { return object_begin("v1", "Namespace", object.meta) + "}"; }
 

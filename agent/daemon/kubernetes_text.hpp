@@ -8,6 +8,8 @@
 
 namespace omnitide::daemon {
 
+[[nodiscard]] std::string uid_text(const kubernetes::Uid& uid);  // 32 hexadecimal digits
+
 // JSON of the fields that policy reads, on one line.
 [[nodiscard]] std::string policy_text(const kubernetes::Namespace& object);
 [[nodiscard]] std::string policy_text(const kubernetes::Pod& object);

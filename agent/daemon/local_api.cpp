@@ -36,13 +36,6 @@ io::HttpResponse message(const io::HttpRequest& request, const google::protobuf:
   return out;
 }
 
-std::optional<io::HttpResponse> only_root(const io::HttpRequest& request) {
-  const auto uid = request.peer->uid;
-  if (uid && (*uid == 0 || *uid == ::geteuid())) return std::nullopt;
-  return io::error_response(
-      fail(Code::permission_denied, "this changes the agent and is for root").with_hint("run it with sudo"));
-}
-
 Result<> parse_body(const io::HttpRequest& request, google::protobuf::MessageLite& out) {
   if (request.header("content-type") != kProtobuf) return codec::from_json(request.body, out);
   if (out.ParseFromString(request.body)) return {};
@@ -224,6 +217,13 @@ void add_health_routes(std::vector<io::Route>& routes, const Sources& sources) {
 }
 
 }  // namespace
+
+std::optional<io::HttpResponse> only_root(const io::HttpRequest& request) {
+  const auto uid = request.peer->uid;
+  if (uid && (*uid == 0 || *uid == ::geteuid())) return std::nullopt;
+  return io::error_response(
+      fail(Code::permission_denied, "this changes the agent and is for root").with_hint("run it with sudo"));
+}
 
 Result<std::unique_ptr<io::HttpServer>> open_local_api(asio::io_context& context, const std::string& socket_path,
                                                        LocalSources given) {

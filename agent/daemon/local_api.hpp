@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "agent/base/log.hpp"
@@ -53,6 +54,9 @@ struct LocalSources {
                                                  node::v1::TelemetryMessageList&)>
       telemetry_messages{};
 };
+
+// A guard of routes: uid 0 or the agent's own user.
+[[nodiscard]] std::optional<io::HttpResponse> only_root(const io::HttpRequest& request);
 
 // Listens at once; the server lives as long as the returned object.
 [[nodiscard]] Result<std::unique_ptr<io::HttpServer>> open_local_api(boost::asio::io_context& context,

@@ -314,6 +314,38 @@ asio::awaitable<PolicyPart::Waited> PolicyPart::wait(std::chrono::milliseconds t
   }
 }
 
+PolicyPart::Waited PolicyPart::judge_pod(const std::string& name, std::uint32_t ifindex) const {
+  if (!failed_.empty()) return {false, failed_};
+  if (!report_.enforcement.live)
+    return {false, report_.failure.empty() ? "no policy has been published yet" : report_.failure};
+  const auto device = std::ranges::find(report_.enforcement.devices, ifindex, &enforcement::DeviceStatus::ifindex);
+  const bool on_it = device != report_.enforcement.devices.end() && device->endpoint == name;
+  if (on_it && device->problem.empty() && report_.failure.empty()) return {true, {}};
+  if (on_it) return {false, device->problem.empty() ? report_.failure : device->problem};
+  const auto endpoint = std::ranges::find(report_.enforcement.endpoints, name, &enforcement::EndpointStatus::name);
+  if (endpoint == report_.enforcement.endpoints.end()) return {false, "the API server has not told of the pod yet"};
+  return {false, endpoint->pending.empty() ? "the pod is taken for one on another device" : endpoint->pending};
+}
+
+asio::awaitable<PolicyPart::Waited> PolicyPart::wait_for_pod(std::string name, std::uint32_t ifindex,
+                                                             std::chrono::milliseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const std::uint64_t needed = turns_begun_ + 1;
+  want([](PolicyWork& work) { work.links = true; });  // whatever is attached to the device since the last look
+  const auto turn = std::make_shared<asio::steady_timer>(context_);
+  pauses_.push_back(turn);  // is cancelled after each turn
+  while (true) {
+    const Waited now =
+        turns_done_ < needed && failed_.empty() ? Waited{false, "the agent is busy"} : judge_pod(name, ifindex);
+    if (now.enforced || !failed_.empty() || stopping_ || std::chrono::steady_clock::now() >= deadline) {
+      std::erase(pauses_, turn);
+      co_return now;
+    }
+    turn->expires_at(deadline);
+    co_await turn->async_wait(kTuple);
+  }
+}
+
 void PolicyPart::keep(std::vector<NamedFlow> flows) {
   for (NamedFlow& flow : flows) {
     flows_.push_back(std::make_shared<const NamedFlow>(std::move(flow)));

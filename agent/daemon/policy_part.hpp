@@ -46,6 +46,10 @@ class PolicyPart {
   // Until everything that is on disk now is enforced, or the time is over.
   [[nodiscard]] boost::asio::awaitable<Waited> wait(std::chrono::milliseconds timeout);
 
+  // Until the pod ("NAMESPACE/NAME") is judged on that device, or the time is over.
+  [[nodiscard]] boost::asio::awaitable<Waited> wait_for_pod(std::string name, std::uint32_t ifindex,
+                                                            std::chrono::milliseconds timeout);
+
   struct Flows {
     std::vector<std::shared_ptr<const NamedFlow>> items;
     std::uint64_t first = 0;  // number of items.front()
@@ -67,6 +71,7 @@ class PolicyPart {
   void add_due(PolicyWork& work) const;
   void keep(std::vector<NamedFlow> flows);
   [[nodiscard]] Waited judge_wait() const;
+  [[nodiscard]] Waited judge_pod(const std::string& name, std::uint32_t ifindex) const;
 
   boost::asio::io_context& context_;
   io::WorkerPool& pool_;

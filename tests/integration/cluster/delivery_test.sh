@@ -11,6 +11,7 @@ source "$here/nodes.bash"
 image="${1:?the image}" helm="${2:-}"
 : "${OMNITIDE_CLUSTER:?}" "${OMNITIDE_CLUSTER_RUN:?}"
 space=omnitide-system
+new_pods=(--set policy=enforce --set cni.enabled=true --set cni.confDir=/etc/cni/net.d --set cni.binDir=/opt/cni/bin)
 work="$(mktemp -d)"
 trap 'rm -rf -- "$work"' EXIT
 
@@ -67,6 +68,7 @@ is_gone() {
   check "$1: no program of policy is loaded" within 10 no_program
   for node in 1 2; do
     check "$1: node $node: no pin is left" no_pin "$node"
+    check "$1: node $node: the runtime's network configuration is as it was" no_entry "$node"
   done
 }
 
@@ -81,6 +83,7 @@ with_kustomize() {
   before="$(on_node 1 find /var/lib/omnitide -type f | sort)"
   kubectl -n $space rollout restart ds/omnitide-agent >/dev/null
   check "kustomize: a roll-out ends" rolled_out
+  check "kustomize: omnitide-cni is chained" within 20 has_entry 1
   check "kustomize: state outlives the pod" same "$(on_node 1 find /var/lib/omnitide -type f | sort)" "$before"
   check "kustomize: delete" kubectl delete -k "$root/manifests/kustomize/overlays/local" --wait=true --timeout=90s
   is_gone kustomize
@@ -106,10 +109,11 @@ with_helm() {
   export KUBECONFIG="$OMNITIDE_CLUSTER_RUN/admin.conf"
   kubectl create namespace $space >/dev/null
   kubectl label namespace $space pod-security.kubernetes.io/enforce=privileged >/dev/null
-  local options=(--namespace "$space" --values "$root/manifests/helm/omnitide-agent/values-k3s.yaml" --set host.mountPropagation=None)
+  local options=(--namespace "$space" --values "$root/manifests/helm/omnitide-agent/values-k3s.yaml" --set host.mountPropagation=None "${new_pods[@]}")
   check "helm: the chart is a good one" "$helm" lint --quiet "$root/manifests/helm/omnitide-agent"
   check "helm: install" "$helm" install omnitide-agent "$root/manifests/helm/omnitide-agent" "${options[@]}" --wait --timeout 90s
   node_is_seen 1
+  check "helm: omnitide-cni is chained" within 20 has_entry 1
   check "helm: its test passes" "$helm" test omnitide-agent --namespace $space
   check "helm: read-only to its depth is refused where later mounts are followed" bash -c "! '$helm' template x '$root/manifests/helm/omnitide-agent' --set host.recursiveReadOnly=IfPossible 2>/dev/null"
   check "helm: a value that is none is refused" bash -c "! '$helm' template x '$root/manifests/helm/omnitide-agent' --set metrics.port=abc 2>/dev/null"
@@ -128,7 +132,7 @@ same_objects() {
     {kind, name: .metadata.name, rules, roleRef, subjects, spec: (.spec // {} | del(.template.metadata.annotations["checksum/config"]) |
       del(.template.spec.volumes[]? | select(.name == "config")))}] | sort_by(.kind, .name)'
   "$helm" template omnitide-agent "$root/manifests/helm/omnitide-agent" --namespace $space --values "$root/manifests/helm/omnitide-agent/values-k3s.yaml" \
-    --set host.mountPropagation=None --set-json 'extraEnv=[{"name":"OMNITIDE_POLICY_MODE","value":"enforce"}]' | kubectl create --dry-run=client -o json -f - | jq -S -s "$strip" >"$work/helm.json"
+    --set host.mountPropagation=None "${new_pods[@]}" --set-json 'extraEnv=[{"name":"OMNITIDE_POLICY_MODE","value":"enforce"}]' | kubectl create --dry-run=client -o json -f - | jq -S -s "$strip" >"$work/helm.json"
   kubectl kustomize "$root/manifests/kustomize/overlays/local" | kubectl create --dry-run=client -o json -f - | jq -S -s "$strip" >"$work/kustomize.json"
   check "helm and kustomize: the same DaemonSet, rights and policies of admission" diff "$work/kustomize.json" "$work/helm.json"
   check "helm and kustomize: none of them was missed" jq -e 'length >= 11' "$work/helm.json"

@@ -10,7 +10,8 @@ app.kubernetes.io/part-of: omnitide
 {{- define "omnitide-agent.config" -}}
 {{- $own := dict
   "paths" (dict "host_root" "/host")
-  "kubernetes" (dict "enabled" true)
+  "kubernetes" (dict "enabled" true "cni" (dict "enabled" .Values.cni.enabled "absent" .Values.cni.absent
+    "node_state_dir" .Values.host.stateDir "node_pin_dir" (printf "%s/omnitide" .Values.host.bpffs)))
   "policy" (dict "mode" .Values.policy "directory" "" "pin_dir" "/run/omnitide/bpf/omnitide" "cgroup_root" "/host/sys/fs/cgroup")
   "health" (dict "kernel_log" false) -}}
 {{- toYaml (mergeOverwrite $own (deepCopy .Values.config)) -}}
