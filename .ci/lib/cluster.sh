@@ -67,6 +67,7 @@ cluster_tests() {
     one_cluster "new pods, bridge" tests/integration/cluster/cni_test.sh "$image"
     # The oldest version that the plugin speaks, too.
     OMNITIDE_CLUSTER_CNI=ptp OMNITIDE_CNI_VERSION=0.3.1 one_cluster "new pods, ptp" tests/integration/cluster/cni_test.sh "$image"
+    one_cluster "monitoring" tests/integration/cluster/monitoring_test.sh "$image"
     foreign_objects
     one_cluster "conditions" tests/integration/cluster/conditions_test.sh "$image"
     # Without WatchList, so that lists are used as on older servers.

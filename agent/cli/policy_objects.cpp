@@ -19,7 +19,7 @@ namespace v1 = node::v1;
 
 namespace {
 
-constexpr std::uint8_t kFileRank = 0, kRegistryRank = 1;  // files come before the registry
+constexpr std::uint8_t kFileRank = 0, kRegistryRank = 1, kKubernetesRank = 2;  // in this order they count
 
 Result<std::string> read_standard_input(std::size_t limit) {
   std::string out;
@@ -35,15 +35,17 @@ Result<std::string> read_standard_input(std::size_t limit) {
   }
 }
 
-// What the registry gave the agent that runs; nothing when none does, or policy is off.
-std::vector<policy::SourceUpdate> registry_documents(const Session& session) {
+// What the registry and the Kubernetes API server told the agent that runs; nothing when none does, or policy is off.
+std::vector<policy::SourceUpdate> agent_documents(const Session& session) {
   std::vector<policy::SourceUpdate> out;
   const Result<std::string> answer = session.agent_request("GET", "/v1/policy/documents", "");
   v1::PolicyTextList list;
   if (answer.has_error() || !list.ParseFromString(*answer)) return out;
   for (const v1::PolicyText& document : list.items()) {
-    const std::string name = "registry:" + document.name();
-    out.push_back({policy::Source{kRegistryRank, name}, policy::parse(document.text(), name)});
+    const bool kubernetes = document.name().starts_with("kubernetes:");
+    const std::string name = kubernetes ? document.name() : "registry:" + document.name();
+    out.push_back(
+        {policy::Source{kubernetes ? kKubernetesRank : kRegistryRank, name}, policy::parse(document.text(), name)});
   }
   return out;
 }
@@ -66,7 +68,7 @@ Result<policy::Loaded> load_configured(const Session& session) {
     }
     out = std::move(*files);
   }
-  std::vector<policy::SourceUpdate> documents = registry_documents(session);
+  std::vector<policy::SourceUpdate> documents = agent_documents(session);
   if (directory.empty() && documents.empty()) {
     Error error = fail(Code::failed_precondition,
                        "there are no policies: policy.directory is not set, and no agent that has any answers");

@@ -207,7 +207,12 @@ void add_tcp(const Growth& growth, const MetricSet& now, TopView& out) {
 }
 
 std::string cgroup_name(const MetricValue& value) {
-  for (const char* name : {"container", "unit", "cgroup"})
+  // By Kubernetes' names "POD/CONTAINER", which a human knows; the id is what is left of a container without them.
+  if (std::string pod = label(value, "pod"); !pod.empty()) {
+    const std::string container = label(value, "container");
+    return container.empty() ? pod : pod + "/" + container;
+  }
+  for (const char* name : {"container_id", "unit", "cgroup"})
     if (std::string text = label(value, name); !text.empty()) return text;
   return "other";
 }

@@ -34,6 +34,7 @@
 #include "agent/metrics/collection.hpp"
 #include "agent/registration/registration.hpp"
 #include "agent/registry/registry.hpp"
+#include "ebpf/collectors/pod_names.hpp"
 
 namespace omnitide::daemon {
 
@@ -116,6 +117,7 @@ class Agent {
   std::unique_ptr<NodeStatusPart> node_status_;
   std::unique_ptr<Sandboxes> sandboxes_;
   std::unique_ptr<CniPart> cni_;
+  std::shared_ptr<collectors::PodNames> pods_ = std::make_shared<collectors::PodNames>();  // of this node
   std::unique_ptr<EbpfMetricsPart> ebpf_metrics_;
   std::unique_ptr<metrics::CollectionEngine> metrics_;
   std::unique_ptr<HealthPart> health_;

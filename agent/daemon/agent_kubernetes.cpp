@@ -21,14 +21,18 @@ void Agent::start_kubernetes() {
   watch_removal();
   start_kubernetes_node();
   start_node_status();
-  if (!policy_) return parts_.set("kubernetes", PartState::off, "no policy is followed: policy.mode is off");
+  std::function<void(std::vector<PolicyText>, bool)> on_objects;
+  if (policy_)
+    on_objects = [this](std::vector<PolicyText> changes, bool whole) {
+      add_kubernetes_objects(std::move(changes), whole);
+    };
   kubernetes_ = std::make_unique<KubernetesPart>(
-      context_, pool_, *kubernetes_connection_, config_.paths.state_dir,
-      KubernetesPart::Hooks{
-          .on_objects = [this](std::vector<PolicyText> changes,
-                               bool whole) { add_kubernetes_objects(std::move(changes), whole); },
-          .on_state = [this](PartState state,
-                             std::string reason) { parts_.set("kubernetes", state, std::move(reason)); }});
+      context_, pool_, *kubernetes_connection_, KubernetesPart::Own{.node = config_.node.name, .pods = pods_},
+      config_.paths.state_dir,
+      KubernetesPart::Hooks{.on_objects = std::move(on_objects),
+                            .on_state = [this](PartState state, std::string reason) {
+                              parts_.set("kubernetes", state, std::move(reason));
+                            }});
   kubernetes_->start();
 }
 

@@ -38,8 +38,10 @@ void Agent::start_ebpf_metrics(std::vector<model::Collector>& collectors) {
                       config.enabled ? "metrics.enabled is false" : "metrics.ebpf.enabled is false");
   ebpf_metrics_ = std::make_unique<EbpfMetricsPart>(
       context_, pool_,
-      collectors::Options{
-          .cgroups = config.cgroups, .exclude = config.exclude, .cgroup_root = config_.policy.cgroup_root},
+      collectors::Options{.cgroups = config.cgroups,
+                          .exclude = config.exclude,
+                          .cgroup_root = config_.policy.cgroup_root,
+                          .pods = config_.kubernetes.enabled ? pods_ : nullptr},
       [this](PartState state, std::string reason) { parts_.set("ebpf-metrics", state, std::move(reason)); });
   for (model::Collector& each : ebpf_metrics_->collectors())
     collectors.push_back(std::move(each));

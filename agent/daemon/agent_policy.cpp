@@ -84,16 +84,22 @@ void Agent::add_policy(LocalSources& sources) {
     fill(policy_->report(), out);
     return {};
   };
-  sources.policy_documents = [this, off](node::v1::PolicyTextList& out) -> Result<> {
-    if (Result<> ready = off(); ready.has_error()) return ready;
-    const registration::DesiredRef& desired = policy_->desired();
-    if (!desired) return {};
-    for (const registration::DesiredDocument& document : desired->documents) {
+  sources.policy_documents = [this, off](node::v1::PolicyTextList& out) -> asio::awaitable<Result<>> {
+    if (Result<> ready = off(); ready.has_error()) co_return ready;
+    const auto add = [&out](const std::string& name, const std::string& text) {
       node::v1::PolicyText& item = *out.add_items();
-      item.set_name(document.name);
-      item.set_text(document.text);
-    }
-    return {};
+      item.set_name(name);
+      item.set_text(text);
+    };
+    if (const registration::DesiredRef& desired = policy_->desired())
+      for (const registration::DesiredDocument& document : desired->documents)
+        add(document.name, document.text);
+    if (!kubernetes_) co_return Result<>();
+    const Result<PolicyTexts> objects = co_await kubernetes_->objects();
+    if (objects.has_error()) co_return Result<>(objects.error());
+    for (const auto& [source, text] : *objects)
+      add(source, text);
+    co_return Result<>();
   };
   sources.policy_wait = [this, off](std::chrono::milliseconds timeout,
                                     node::v1::PolicyWaitResponse& out) -> asio::awaitable<Result<>> {

@@ -38,6 +38,11 @@ constexpr std::array kFamilies{
                      "",
                      "Lines that the kernel overwrote before they were read.",
                      MetricType::counter,
+                     {}},
+    MetricDescriptor{"omnitide_health_remedies_exhausted",
+                     "",
+                     "Faults that last and for which no remedy is left: people must look.",
+                     MetricType::gauge,
                      {}}};
 
 std::string_view word(Verdict verdict) {
@@ -75,6 +80,10 @@ void HealthPart::add_samples(model::SampleBatch& out) const {
     out.add(kFamilies[0], condition.status == model::ConditionStatus::true_ ? 1 : 0, {condition.type});
   out.add(kFamilies[1], static_cast<double>(acted_));
   out.add(kFamilies[2], decider_->paused(wall_now()) || locked() ? 1 : 0);
+  out.add(kFamilies[6],
+          static_cast<double>(std::ranges::count_if(decider_->saved().episodes, [](const health::Episode& each) {
+            return each.present && each.told_exhausted;
+          })));
   probes_->add_samples(out);
   if (!kernel_log_) return;
   const HealthKernelLog::Status& log = kernel_log_->status();

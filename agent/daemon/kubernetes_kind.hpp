@@ -25,6 +25,7 @@ class KindFollower : public kubernetes::Receiver {
     std::string_view name;  // "Pod"
     kubernetes::Resource resource;
     bool optional = false;  // its definition need not be installed
+    kubernetes::Decoding decoding{};
   };
   // `take` gets each change; `on_whole` is called after each whole state.
   KindFollower(Kind kind, std::function<void(PolicyText)> take, std::function<void()> on_whole)
@@ -71,6 +72,9 @@ class KindFollower : public kubernetes::Receiver {
     found->second = {hash, round_};
     if (!same) take_({found->first, std::move(text)});
   }
+  [[nodiscard]] std::string source_of(const kubernetes::Name& name) const {
+    return prefix() + (name.space.empty() ? name.name : name.space + "/" + name.name);
+  }
   // One that cannot be read stays as it was.
   void hold(std::string_view bytes, kubernetes::Encoding encoding) {
     const Result<kubernetes::Head> head = kubernetes::decode_head(bytes, encoding);
@@ -85,9 +89,6 @@ class KindFollower : public kubernetes::Receiver {
   };
   using Map = std::unordered_map<std::string, Held>;
 
-  [[nodiscard]] std::string source_of(const kubernetes::Name& name) const {
-    return prefix() + (name.space.empty() ? name.name : name.space + "/" + name.name);
-  }
   static std::uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>()(text); }
   Map::iterator forget(Map::iterator found) {
     if (found == held_.end()) return found;
@@ -109,14 +110,16 @@ class TypedFollower final : public KindFollower {
  public:
   using KindFollower::KindFollower;
   Result<> put(std::string_view bytes, kubernetes::Encoding encoding) override {
-    const Result<T> object = kubernetes::decode<T>(bytes, encoding, {});
+    const Result<T> object = kubernetes::decode<T>(bytes, encoding, kind().decoding);
     if (object.has_error()) {
       hold(bytes, encoding);
       return object.error();
     }
+    if (on_object) on_object(source_of(object->meta.name), *object);
     say(object->meta.name, policy_text(*object));
     return {};
   }
+  std::function<void(const std::string& source, const T&)> on_object;  // may be empty; of each object that is put
 };
 
 }  // namespace omnitide::daemon

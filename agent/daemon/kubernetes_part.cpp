@@ -7,6 +7,7 @@
 
 #include "agent/base/log.hpp"
 #include "agent/daemon/kubernetes_kind.hpp"
+#include "agent/daemon/kubernetes_pods.hpp"
 #include "agent/daemon/spawn.hpp"
 #include "agent/daemon/tuple.hpp"
 
@@ -27,10 +28,11 @@ constexpr k8s::Resource kHostPolicies{"omnitide.io/v1alpha1", "hostpolicies", fa
 }  // namespace
 
 KubernetesPart::KubernetesPart(asio::io_context& context, io::WorkerPool& pool, KubernetesConnection& connection,
-                               const std::string& state_dir, Hooks hooks)
+                               Own own, const std::string& state_dir, Hooks hooks)
     : context_(context),
       pool_(pool),
       connection_(connection),
+      own_(std::move(own)),
       hooks_(std::move(hooks)),
       journal_(std::make_shared<KubernetesJournal>(state_dir + "/kubernetes-objects", connection.cluster())),
       tick_(context) {}
@@ -49,19 +51,28 @@ void KubernetesPart::spawn(asio::awaitable<void> work) {
 void KubernetesPart::start() {
   const auto take = [this](PolicyText change) { this->take(std::move(change)); };
   const auto whole = [this] { publish_when_known(); };
-  const auto add = [&]<class T>(KindFollower::Kind kind) {
-    kinds_.push_back(std::make_unique<TypedFollower<T>>(kind, take, whole));
-    KindFollower& follower = *kinds_.back();
-    follower.watcher = std::make_unique<k8s::Watcher>(context_, connection_.client(), follower,
-                                                      k8s::Watcher::Options{.resource = kind.resource});
+  const auto add = [&]<class T>(KindFollower::Kind kind, std::string fields = {}) -> TypedFollower<T>& {
+    auto follower = std::make_unique<TypedFollower<T>>(kind, take, whole);
+    follower->watcher = std::make_unique<k8s::Watcher>(
+        context_, connection_.client(), *follower,
+        k8s::Watcher::Options{.resource = kind.resource,
+                              .scope = {.space = {}, .labels = {}, .fields = std::move(fields)}});
+    TypedFollower<T>& out = *follower;
+    kinds_.push_back(std::move(follower));
+    return out;
   };
+  hooks_.on_state(PartState::starting, "asking " + connection_.server());
+  add.operator()<k8s::Pod>({"Pod", k8s::kPods, false, {.own_node = own_.node}},
+                           hooks_.on_objects ? std::string() : "spec.nodeName=" + own_.node)
+      .on_object = [this](const std::string& source, const k8s::Pod& pod) {
+    tell_names(*own_.pods, source, pod, own_.node);
+  };
+  if (!hooks_.on_objects) return spawn(run());
   add.operator()<k8s::Namespace>({"Namespace", k8s::kNamespaces});
-  add.operator()<k8s::Pod>({"Pod", k8s::kPods});
   add.operator()<k8s::Node>({"Node", k8s::kNodes});
   add.operator()<k8s::NetworkPolicy>({"NetworkPolicy", k8s::kNetworkPolicies});
   add.operator()<k8s::CustomObject>({"ClusterNetworkPolicy", kClusterPolicies, true});
   add.operator()<k8s::CustomObject>({"HostPolicy", kHostPolicies, true});
-  hooks_.on_state(PartState::starting, "asking " + connection_.server());
   spawn(run());
 }
 
@@ -74,7 +85,7 @@ void KubernetesPart::stop() {
 }
 
 asio::awaitable<void> KubernetesPart::run() {
-  co_await load();
+  if (hooks_.on_objects) co_await load();
   if (stopping_) co_return;
   began_ = std::chrono::steady_clock::now();
   for (const auto& kind : kinds_)
@@ -134,7 +145,33 @@ asio::awaitable<void> KubernetesPart::keep() {
     unkept_.try_emplace(source, text);
 }
 
+asio::awaitable<Result<PolicyTexts>> KubernetesPart::objects() {
+  asio::steady_timer pause(context_);
+  while (keeping_ && !stopping_) {  // what is on its way to the disk is in neither place
+    pause.expires_after(10ms);
+    co_await pause.async_wait(kTuple);
+  }
+  if (!told_)
+    co_return Result<PolicyTexts>(fail(Code::failed_precondition, "the API server has not told its objects yet"));
+  // Without a whole state on the disk everything is in `since`.
+  std::function<Result<PolicyTexts>()> job = [journal = journal_, whole = replaced_] {
+    return whole ? journal->load() : Result<PolicyTexts>(PolicyTexts());
+  };
+  const PolicyTexts since = unkept_;
+  Result<PolicyTexts> out = co_await pool_.run_for<PolicyTexts>(std::move(job), kDiskTime);
+  if (out.has_error()) co_return out;
+  for (const auto& [source, text] : since) {
+    if (text.empty())
+      out->erase(source);
+    else
+      out->insert_or_assign(source, text);
+  }
+  co_return out;
+}
+
 void KubernetesPart::take(PolicyText change) {
+  if (change.text.empty()) own_.pods->remove(change.source);
+  if (!hooks_.on_objects) return;
   unkept_.insert_or_assign(change.source, change.text);
   untold_.insert_or_assign(std::move(change.source), std::move(change.text));
   if (told_) flush();
@@ -145,6 +182,7 @@ bool KubernetesPart::all_known() const {
 }
 
 void KubernetesPart::publish() {
+  if (!hooks_.on_objects) return;
   std::vector<PolicyText> changes;
   changes.reserve(untold_.size());
   for (auto& [source, text] : std::exchange(untold_, {}))

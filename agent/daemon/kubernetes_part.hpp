@@ -16,6 +16,7 @@
 #include "agent/io/worker_pool.hpp"
 #include "agent/kubernetes/watcher.hpp"
 #include "agent/model/part_status.hpp"
+#include "ebpf/collectors/pod_names.hpp"
 
 namespace omnitide::daemon {
 
@@ -24,12 +25,17 @@ class KindFollower;
 class KubernetesPart {
  public:
   struct Hooks {
-    std::function<void(std::vector<PolicyText>, bool whole)> on_objects;  // see PolicyPart::add_kubernetes
+    // See PolicyPart::add_kubernetes. Empty: there is no policy here, and the node's own pods alone are followed.
+    std::function<void(std::vector<PolicyText>, bool whole)> on_objects;
     std::function<void(model::PartState, std::string)> on_state;
+  };
+  struct Own {
+    std::string node;                            // as Pod.spec.nodeName has it
+    std::shared_ptr<collectors::PodNames> pods;  // gets the names of the node's pods
   };
   // `state_dir` is the agent's. The connection outlives this; what runs on it ends with it. Everything is called on the
   // loop.
-  KubernetesPart(boost::asio::io_context& context, io::WorkerPool& pool, KubernetesConnection& connection,
+  KubernetesPart(boost::asio::io_context& context, io::WorkerPool& pool, KubernetesConnection& connection, Own own,
                  const std::string& state_dir, Hooks hooks);
   ~KubernetesPart();
   KubernetesPart(const KubernetesPart&) = delete;
@@ -37,6 +43,9 @@ class KubernetesPart {
 
   void start();
   void stop();
+  // What policy was told, by source, as text for its parser: of the disk, and what came since. failed_precondition: it
+  // was told nothing yet.
+  [[nodiscard]] boost::asio::awaitable<Result<PolicyTexts>> objects();
 
  private:
   void spawn(boost::asio::awaitable<void> work);
@@ -54,6 +63,7 @@ class KubernetesPart {
   boost::asio::io_context& context_;
   io::WorkerPool& pool_;
   KubernetesConnection& connection_;
+  Own own_;
   Hooks hooks_;
   std::shared_ptr<KubernetesJournal> journal_;
   std::string journal_problem_, broken_;

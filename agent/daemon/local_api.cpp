@@ -89,7 +89,7 @@ void add_policy_routes(std::vector<io::Route>& routes, const std::shared_ptr<con
                     .pattern = "/v1/policy/documents",
                     .handler = [sources](io::HttpRequest& request) -> asio::awaitable<io::HttpResponse> {
                       v1::PolicyTextList body;
-                      const Result<> done = sources->policy_documents(body);
+                      const Result<> done = co_await sources->policy_documents(body);
                       if (done.has_error()) co_return io::error_response(done.error());
                       co_return message(request, body);
                     },

@@ -35,7 +35,8 @@ struct LocalSources {
   std::function<void(log::Part, log::Level, std::chrono::seconds)> set_log_level;
   // Of network policy; they fail with failed_precondition while it is off.
   std::function<Result<>(node::v1::PolicyStatus&)> policy{};
-  std::function<Result<>(node::v1::PolicyTextList&)> policy_documents{};  // what the registry gave, as it gave it
+  // What the registry gave, as it gave it, and what the Kubernetes API server says ("kubernetes:KIND/NAME").
+  std::function<boost::asio::awaitable<Result<>>(node::v1::PolicyTextList&)> policy_documents{};
   std::function<boost::asio::awaitable<Result<>>(std::chrono::milliseconds timeout, node::v1::PolicyWaitResponse&)>
       policy_wait{};
   std::function<boost::asio::awaitable<Result<>>(std::uint64_t after, std::chrono::milliseconds patience,

@@ -32,6 +32,16 @@ constexpr MetricDescriptor kFailures{"omnitide_policy_publication_failures_total
                                      "Changes of policy that could not be published; the last policy held.",
                                      MetricType::counter,
                                      {}};
+constexpr MetricDescriptor kEnforcing{"omnitide_policy_enforcing",
+                                      "",
+                                      "1 where network policy drops packets, 0 where it only judges them (audit).",
+                                      MetricType::gauge,
+                                      {}};
+constexpr MetricDescriptor kHeld{"omnitide_policy_last_good_held",
+                                 "",
+                                 "1 while the last change could not be applied, so that the policy before it holds.",
+                                 MetricType::gauge,
+                                 {}};
 constexpr MetricDescriptor kFaults{
     "omnitide_policy_faults", "", "Objects and files that are wrong and not applied.", MetricType::gauge, {}};
 constexpr MetricDescriptor kPending{
@@ -198,7 +208,8 @@ void fill(const PolicyPart::Flows& flows, const std::string& node_name, v1::Flow
 }
 
 std::vector<const MetricDescriptor*> policy_descriptors() {
-  return {&kPackets, &kBytes, &kUsed, &kLimit, &kPublications, &kFailures, &kFaults, &kPending, &kLost, &kChange};
+  return {&kPackets,  &kBytes, &kUsed,   &kLimit,   &kEnforcing, &kPublications,
+          &kFailures, &kHeld,  &kFaults, &kPending, &kLost,      &kChange};
 }
 
 void add_policy_samples(const PolicyReport& report, model::SampleBatch& out) {
@@ -219,6 +230,8 @@ void add_policy_samples(const PolicyReport& report, model::SampleBatch& out) {
     pending += endpoint.pending.empty() ? 0U : 1U;
   out.add(kPublications, static_cast<double>(report.enforcement.publications));
   out.add(kFailures, static_cast<double>(report.enforcement.failures + report.refused));
+  out.add(kEnforcing, report.enforcement.mode == enforcement::Mode::enforce ? 1 : 0);
+  out.add(kHeld, report.failure.empty() ? 0 : 1);
   out.add(kFaults, static_cast<double>(faults));
   out.add(kPending, static_cast<double>(pending));
   out.add(kLost, static_cast<double>(report.counters.lost_events));

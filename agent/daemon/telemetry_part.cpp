@@ -198,7 +198,8 @@ void TelemetryPart::fill(node::v1::TelemetryStatus& out) const {
 }
 
 void TelemetryPart::add_samples(model::SampleBatch& out) const {
-  if (publisher_ != nullptr) add_telemetry_samples(publisher_->status(), feed_.lost(), wall_now(), out);
+  if (publisher_ != nullptr)
+    add_telemetry_samples(publisher_->status(), feed_.lost(), config_.spool.bytes, wall_now(), out);
 }
 
 asio::awaitable<void> TelemetryPart::messages(std::uint64_t after, std::chrono::milliseconds patience,

@@ -55,7 +55,7 @@ void fill(const TelemetryAbout& about, const telemetry::PublisherStatus& status,
           node::v1::TelemetryStatus& out);
 
 [[nodiscard]] std::vector<const model::MetricDescriptor*> telemetry_descriptors();
-void add_telemetry_samples(const telemetry::PublisherStatus& status, const TelemetryFeed::Lost& lost, WallTime now,
-                           model::SampleBatch& out);
+void add_telemetry_samples(const telemetry::PublisherStatus& status, const TelemetryFeed::Lost& lost,
+                           std::uint64_t spool_limit, WallTime now, model::SampleBatch& out);
 
 }  // namespace omnitide::daemon

@@ -23,6 +23,8 @@ constexpr MetricDescriptor kSent{
     "omnitide_telemetry_sent_bytes_total", "bytes", "Bytes of topics and payloads sent.", MetricType::counter, {}};
 constexpr MetricDescriptor kDisk{
     "omnitide_telemetry_spool_disk_bytes", "bytes", "What the spool takes on the disk.", MetricType::gauge, {}};
+constexpr MetricDescriptor kSpoolLimit{
+    "omnitide_telemetry_spool_limit_bytes", "bytes", "What the spool may take.", MetricType::gauge, {}};
 constexpr MetricDescriptor kReadOnly{"omnitide_telemetry_spool_read_only",
                                      "",
                                      "Whether the disk takes nothing, so that records wait in memory.",
@@ -104,17 +106,18 @@ void add_stream(const PublisherStatus& status, std::size_t i, WallTime now, mode
 }  // namespace
 
 std::vector<const MetricDescriptor*> telemetry_descriptors() {
-  return {&kConnected, &kConnects, &kSent,      &kDisk,        &kReadOnly,   &kMetrics,   &kBeyond,  &kBirths,
-          &kRebirths,  &kDeaths,   &kRefused,   &kStale,       &kEventsLost, &kFlowsLost, &kBacklog, &kBacklogBytes,
-          &kOldest,    &kAppended, &kPublished, &kRepublished, &kHistorical, &kConfirmed, &kDropped};
+  return {&kConnected,    &kConnects, &kSent,     &kDisk,      &kSpoolLimit,  &kReadOnly,   &kMetrics,   &kBeyond,
+          &kBirths,       &kRebirths, &kDeaths,   &kRefused,   &kStale,       &kEventsLost, &kFlowsLost, &kBacklog,
+          &kBacklogBytes, &kOldest,   &kAppended, &kPublished, &kRepublished, &kHistorical, &kConfirmed, &kDropped};
 }
 
-void add_telemetry_samples(const PublisherStatus& status, const TelemetryFeed::Lost& lost, WallTime now,
-                           model::SampleBatch& out) {
+void add_telemetry_samples(const PublisherStatus& status, const TelemetryFeed::Lost& lost, std::uint64_t spool_limit,
+                           WallTime now, model::SampleBatch& out) {
   out.add(kConnected, status.link == PublisherStatus::Link::connected ? 1 : 0);
   out.add(kConnects, number(status.connects));
   out.add(kSent, number(status.bytes_out));
   out.add(kDisk, number(status.spool.disk_bytes));
+  out.add(kSpoolLimit, number(spool_limit));
   out.add(kReadOnly, status.spool.read_only ? 1 : 0);
   out.add(kMetrics, number(status.metrics));
   out.add(kBeyond, number(lost.metrics));

@@ -17,6 +17,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* kInitialEventsEnd = "k8s.io/initial-events-end";
+// What the API has of a static pod is a mirror with a UID of its own: pkg/kubelet/types/constants.go.
+constexpr const char* kMirror = "kubernetes.io/config.mirror";
 
 struct JsonObject {
   json::value value;
@@ -119,6 +121,8 @@ Result<Pod> decode(std::string_view bytes, Encoding encoding, const Decoding& de
   if (Result<> parsed = parse_message(bytes, encoding, message); parsed.has_error()) return parsed.error();
   Pod out;
   out.meta = meta_of(message.metadata());
+  const auto mirror = message.metadata().annotations().find(kMirror);
+  out.kubelet_uid = mirror == message.metadata().annotations().end() ? out.meta.uid : uid_of(mirror->second);
   out.node = message.spec().node_name();
   out.host_network = message.spec().host_network();
   out.finished = message.status().phase() == "Succeeded" || message.status().phase() == "Failed";

@@ -41,6 +41,7 @@ struct Pod {
     std::string name, id;  // id: without its "containerd://"
   };
   Meta meta;
+  Uid kubelet_uid{};                            // of a static pod: the kubelet's own, a hash; else that of `meta`
   std::string node;                             // empty: not scheduled yet
   std::vector<std::string> addresses;           // podIPs, as the API has them
   std::vector<Port> named_ports;                // ports without a name are not kept; of sidecars too

@@ -162,7 +162,7 @@ MetricSelection default_selection() {
   out.exclude.assign(std::begin(kExcluded), std::end(kExcluded));
   out.no_device.assign(std::begin(kNoDevice), std::end(kNoDevice));
   out.sums = {{"node_cpu_seconds_total", "cpu"}};
-  for (const char* const label : {"cgroup", "unit", "container", "pod_uid"})
+  for (const char* const label : {"cgroup", "unit", "namespace", "pod", "container", "container_id", "pod_uid"})
     out.sums.push_back({"omnitide_*", label});
   out.sums.push_back({"omnitide_tcp_connect_failures_total", "errno"});
   out.sums.push_back({"omnitide_block_io_errors_total", "operation"});

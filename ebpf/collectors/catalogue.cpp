@@ -84,11 +84,12 @@ Result<> open_with(std::vector<EbpfCollector>& all, const Options& options) {
   const std::string mount = tree->mount_point();
   const Result<KernelTypes> types = KernelTypes::open();
   if (types.has_error()) return types.error();
-  Result<std::shared_ptr<CgroupSlots>> slots = CgroupSlots::open(options.cgroups, std::move(*tree));
+  Result<std::shared_ptr<CgroupSlots>> slots = CgroupSlots::open(options.cgroups, std::move(*tree), options.pods);
   if (slots.has_error()) return slots.error();
   const int cpus = libbpf_num_possible_cpus();
   open_each(all, {.types = *types,
                   .slots = *slots,
+                  .pods = options.pods,
                   .board = std::make_shared<Board>(),
                   .cpus = static_cast<std::uint32_t>(std::max(cpus, 1)),
                   .cgroup_root = root.get(),

@@ -12,10 +12,11 @@
 namespace omnitide::collectors {
 
 struct Options {
-  std::uint32_t cgroups = 50;        // that have values of their own
-  std::vector<std::string> exclude;  // names without "ebpf.": "dns"
-  std::string cgroup_root;           // mount point of cgroup v2; empty: found
-  bool functions = true;             // false: as on a kernel to whose functions nothing can be attached
+  std::uint32_t cgroups = 50;              // that have values of their own
+  std::vector<std::string> exclude;        // names without "ebpf.": "dns"
+  std::string cgroup_root;                 // mount point of cgroup v2; empty: found
+  std::shared_ptr<const PodNames> pods{};  // names for cgroups of Kubernetes; may be null
+  bool functions = true;                   // false: as on a kernel to whose functions nothing can be attached
 };
 
 // "runq", "block", ... : what `exclude` may name.

@@ -33,11 +33,14 @@ std::string_view container_of(std::string_view part) {
   return {};
 }
 
-// "kubepods-burstable-podUID.slice" with underscores, or "podUID".
+// Below it are pods: "kubepods", "kubepods.slice", and with a cgroupRoot "kubelet-kubepods.slice" (kind has one).
+constexpr std::string_view kPods = "kubepods";
+
+// "kubepods-burstable-podUID.slice" with underscores, or "podUID". A static pod's UID has no dashes.
 std::string pod_of(std::string_view part) {
   if (part.ends_with(".slice")) {
     part.remove_suffix(std::string_view(".slice").size());
-    if (!part.starts_with("kubepods-")) return {};
+    if (part.find("kubepods-") == std::string_view::npos) return {};
     part.remove_prefix(part.rfind('-') + 1);
   }
   if (!part.starts_with("pod")) return {};
@@ -61,10 +64,10 @@ CgroupLabels describe_cgroup(std::string_view path) {
   std::string_view unit, slice;
   bool in_pods = false;
   for (const std::string_view part : split(path, '/')) {
-    in_pods = in_pods || part.starts_with("kubepods");
+    in_pods = in_pods || part.find(kPods) != std::string_view::npos;
     if (const std::string pod = in_pods ? pod_of(part) : std::string(); !pod.empty()) out.pod_uid = pod;
     if (const std::string_view container = container_of(part); !container.empty()) {
-      out.container = printable(container, kLongest);
+      out.container_id = printable(container, kLongest);
       unit = {};
     } else if (is_unit(part)) {
       unit = part;
@@ -74,7 +77,7 @@ CgroupLabels describe_cgroup(std::string_view path) {
   }
   if (!unit.empty())
     out.unit = printable(unit, kLongest);
-  else if (out.container.empty())
+  else if (out.container_id.empty())
     out.unit = printable(slice, kLongest);
   return out;
 }

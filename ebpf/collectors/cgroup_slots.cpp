@@ -30,15 +30,16 @@ std::size_t page_size() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE
 
 }  // namespace
 
-CgroupSlots::CgroupSlots(std::uint32_t cgroups, CgroupTree tree, Clock clock)
-    : count_(cgroups + COLLECT_FIRST_SLOT), tree_(std::move(tree)), clock_(std::move(clock)) {}
+CgroupSlots::CgroupSlots(std::uint32_t cgroups, CgroupTree tree, std::shared_ptr<const PodNames> pods, Clock clock)
+    : count_(cgroups + COLLECT_FIRST_SLOT), tree_(std::move(tree)), pods_(std::move(pods)), clock_(std::move(clock)) {}
 
 CgroupSlots::~CgroupSlots() {
   if (state_ != nullptr) ::munmap(state_, page_size());
 }
 
-Result<std::shared_ptr<CgroupSlots>> CgroupSlots::open(std::uint32_t cgroups, CgroupTree tree, Clock clock) {
-  std::shared_ptr<CgroupSlots> out(new CgroupSlots(cgroups, std::move(tree), std::move(clock)));
+Result<std::shared_ptr<CgroupSlots>> CgroupSlots::open(std::uint32_t cgroups, CgroupTree tree,
+                                                       std::shared_ptr<const PodNames> pods, Clock clock) {
+  std::shared_ptr<CgroupSlots> out(new CgroupSlots(cgroups, std::move(tree), std::move(pods), std::move(clock)));
   if (const Result<> made = out->make_maps(); made.has_error()) return made.error();
   return out;
 }
@@ -71,7 +72,7 @@ void CgroupSlots::join(Holder holder) {
 }
 
 void CgroupSlots::read(const std::function<void(const Shown&)>& each) {
-  static const Shown kOther{COLLECT_OTHER, {"other", "", "", ""}}, kNone{COLLECT_NONE, {"none", "", "", ""}};
+  static const Shown kOther{COLLECT_OTHER, {.cgroup = "other"}}, kNone{COLLECT_NONE, {.cgroup = "none"}};
   const std::lock_guard lock(mutex_);
   sweep();
   each(kOther);
@@ -107,6 +108,8 @@ void CgroupSlots::sweep() {
     if (place.found == CgroupPlace::Found::gone) {
       ++expired_;
       leave(id, used, now);
+    } else if (pods_ && used.named) {
+      pods_->name(used.shown.labels);  // a container runs before the API has its id; what was known stays to its end
     }
   }
   if (state_->full != 0) make_room(now);
@@ -129,7 +132,9 @@ void CgroupSlots::learn() {
     used.shown.slot = slot;
     const CgroupPlace place = tree_.find(id);
     used.named = place.found == CgroupPlace::Found::here;
-    if (used.named) used.shown.labels = describe_cgroup(place.path);
+    if (!used.named) continue;
+    used.shown.labels = describe_cgroup(place.path);
+    if (pods_) pods_->name(used.shown.labels);
   }
 }
 

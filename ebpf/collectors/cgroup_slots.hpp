@@ -16,6 +16,7 @@
 #include "agent/base/fd.hpp"
 #include "ebpf/collectors/cgroup_names.hpp"
 #include "ebpf/collectors/cgroup_tree.hpp"
+#include "ebpf/collectors/pod_names.hpp"
 
 struct collect_state;
 
@@ -39,9 +40,10 @@ class CgroupSlots {
     std::uint64_t evicted = 0;  // slots that were taken from living ones
   };
 
-  // `cgroups`: slots beside the two that are no cgroup's. Makes the three maps.
+  // `cgroups`: slots beside the two that are no cgroup's. `pods`: may be null. Makes the three maps.
   [[nodiscard]] static Result<std::shared_ptr<CgroupSlots>> open(
-      std::uint32_t cgroups, CgroupTree tree, Clock clock = [] { return std::chrono::steady_clock::now(); });
+      std::uint32_t cgroups, CgroupTree tree, std::shared_ptr<const PodNames> pods,
+      Clock clock = [] { return std::chrono::steady_clock::now(); });
   CgroupSlots(const CgroupSlots&) = delete;
   CgroupSlots& operator=(const CgroupSlots&) = delete;
   ~CgroupSlots();
@@ -64,7 +66,7 @@ class CgroupSlots {
     bool named = false, leaving = false;
     std::chrono::steady_clock::time_point left_at{};
   };
-  CgroupSlots(std::uint32_t cgroups, CgroupTree tree, Clock clock);
+  CgroupSlots(std::uint32_t cgroups, CgroupTree tree, std::shared_ptr<const PodNames> pods, Clock clock);
   [[nodiscard]] Result<> make_maps();
   void sweep();
   void learn();
@@ -74,6 +76,7 @@ class CgroupSlots {
 
   std::uint32_t count_;
   CgroupTree tree_;
+  std::shared_ptr<const PodNames> pods_;
   Clock clock_;
   std::mutex mutex_;
   UniqueFd slots_, free_, state_fd_;

@@ -50,6 +50,7 @@ class Board {
 struct Setup {
   const KernelTypes& types;
   std::shared_ptr<CgroupSlots> slots;
+  std::shared_ptr<const PodNames> pods;  // null: not in Kubernetes
   std::shared_ptr<Board> board;
   std::uint32_t cpus = 1;                                        // that may ever be there
   int cgroup_root = -1;                                          // descriptor of the root of cgroup v2

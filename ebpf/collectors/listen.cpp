@@ -33,7 +33,7 @@ constexpr std::size_t kMostProcesses = 32768;
 constexpr std::size_t kMostText = 64U << 10U;
 
 constexpr std::array<std::string_view, 1> kNamespace{"netns"};
-constexpr std::array<std::string_view, 5> kInfo{"netns", "cgroup", "unit", "container", "pod_uid"};
+constexpr auto kInfo = with_cgroup(std::array<std::string_view, 1>{"netns"});
 constexpr MetricDescriptor kOverflows{
     "omnitide_tcp_listen_overflows_total", "",
     "Connections that were dropped since a socket's accept queue was full, by network namespace.", MetricType::counter,
@@ -108,10 +108,10 @@ void add(model::SampleBatch& batch, const std::string& name, const ListenCounter
   batch.add(kCookies, static_cast<double>(counters.cookies_sent), {name});
 }
 
-Result<> collect(Namespaces& namespaces, model::SampleBatch& batch) {
+Result<> collect(Namespaces& namespaces, const PodNames* pods, model::SampleBatch& batch) {
   if (namespaces.due()) namespaces.search();
   bool lost_one = false;
-  for (const auto& [inode, member] : namespaces.all) {
+  for (auto& [inode, member] : namespaces.all) {
     const Result<std::string> text = read_file("/proc/" + member.pid + "/net/netstat", kMostText);
     const auto counters = text ? parse_netstat(*text) : std::nullopt;
     if (!counters || namespace_of(member.pid) != inode) {
@@ -119,9 +119,9 @@ Result<> collect(Namespaces& namespaces, model::SampleBatch& batch) {
       continue;
     }
     const std::string name = fmt::format("{}", inode);
-    const auto [cgroup, unit, container, pod] = member.cgroup.values();
     add(batch, name, *counters);
-    batch.add(kNamespaces, 1, {name, cgroup, unit, container, pod});
+    if (pods != nullptr) pods->name(member.cgroup);
+    batch.add(kNamespaces, 1, CgroupValues(member.cgroup).with({name}));
   }
   if (lost_one) namespaces.search();
   return {};
@@ -154,9 +154,10 @@ std::optional<ListenCounters> parse_netstat(std::string_view text) {
 
 Families listen_families() { return kListenFamilies; }
 
-Result<Collect> open_listen(const Setup& /*setup*/) {
+Result<Collect> open_listen(const Setup& setup) {
   auto namespaces = std::make_shared<Namespaces>();
-  return Collect([namespaces](model::SampleBatch& batch) { return collect(*namespaces, batch); });
+  return Collect(
+      [namespaces, pods = setup.pods](model::SampleBatch& batch) { return collect(*namespaces, pods.get(), batch); });
 }
 
 }  // namespace omnitide::collectors

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "agent/kubernetes/store.hpp"
 #include "agent/kubernetes/watcher.hpp"
+#include "tests/harness/kubernetes_store.hpp"
 #include "tests/harness/loop.hpp"
 
 namespace omnitide::test {
@@ -40,14 +40,14 @@ class FollowedKind {
   }
 
   std::vector<std::string> told;  // "+name", "~name", "-name", "whole"
-  kubernetes::Store<T> store{{},
-                             [this](const T* before, const T* after) {
-                               told.push_back((before == nullptr  ? "+"
-                                               : after == nullptr ? "-"
-                                                                  : "~") +
-                                              (after != nullptr ? after : before)->meta.name.name);
-                             },
-                             [this] { told.emplace_back("whole"); }};
+  KubernetesStore<T> store{{},
+                           [this](const T* before, const T* after) {
+                             told.push_back((before == nullptr  ? "+"
+                                             : after == nullptr ? "-"
+                                                                : "~") +
+                                            (after != nullptr ? after : before)->meta.name.name);
+                           },
+                           [this] { told.emplace_back("whole"); }};
   kubernetes::Watcher watcher;
 
  private:

@@ -25,7 +25,7 @@ void add(MetricSet& set, const std::string& name, MetricLabels labels, std::vect
 }
 
 const MetricLabels kWeb{{"cgroup", "/system.slice/web.service"}, {"unit", "web.service"}};
-const MetricLabels kPod{{"cgroup", "/kubepods.slice/x"}, {"container", "shop"}, {"unit", ""}};
+const MetricLabels kPod{{"cgroup", "/kubepods.slice/x"}, {"container", "shop"}, {"pod", "web-0"}, {"unit", ""}};
 
 // Two seconds of a machine: `t` is 0 or 1.
 MetricSet machine(double t) {
@@ -122,10 +122,10 @@ TEST_CASE("top's rates are what grew between two collections") {
 
 TEST_CASE("top orders cgroups as it is told") {
   const auto first = [](TopOrder order) { return view_of(with_ebpf(0), with_ebpf(1), order).cgroups.at(0).name; };
-  CHECK(first(TopOrder::latency) == "shop");
+  CHECK(first(TopOrder::latency) == "web-0/shop");
   CHECK(first(TopOrder::waits) == "web.service");
-  CHECK(first(TopOrder::throttled) == "shop");
-  CHECK(first(TopOrder::retransmits) == "shop");
+  CHECK(first(TopOrder::throttled) == "web-0/shop");
+  CHECK(first(TopOrder::retransmits) == "web-0/shop");
 }
 
 TEST_CASE("counters that began anew and series that are new have no rate") {

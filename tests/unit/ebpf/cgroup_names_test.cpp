@@ -17,7 +17,8 @@ void check(const std::string& path, std::string_view unit, std::string_view cont
   const CgroupLabels labels = describe_cgroup(path);
   CHECK(labels.cgroup == path);
   CHECK(labels.unit == unit);
-  CHECK(labels.container == container);
+  CHECK(labels.container_id == container);
+  CHECK(labels.container.empty());  // a path has no names
   CHECK(labels.pod_uid == pod);
 }
 
@@ -52,6 +53,21 @@ TEST_CASE("pods of Kubernetes, by both cgroup drivers and all classes") {
   check("/kubepods.slice/kubepods-pod" + low + ".slice/crio-" + kId + ".scope", "", kId, uid);
   check("/kubepods/besteffort/pod" + uid + "/" + kId, "", kId, uid);
   check("/kubelet.slice/kubelet-kubepods.slice", "kubelet-kubepods.slice", "", "");
+  check("/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" +
+            low + ".slice/cri-containerd-" + kId + ".scope",
+        "", kId, uid);
+  check("/kubepods/burstable/pod" + uid + "/crio-" + kId, "", kId, uid);
+  check("/kubepods.slice/kubepods-pod" + low + ".slice/crio-" + kId + ".scope/container", "", kId, uid);
+  check("/kubepods.slice/kubepods-pod" + low + ".slice/crio-conmon-" + kId + ".scope", "crio-conmon-" + kId + ".scope",
+        "", uid);
+  // A static pod's UID is a hash; k3s in a container of docker's.
+  check(
+      "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod0123456789abcdef0123456789abcdef.slice/"
+      "cri-containerd-" +
+          kId + ".scope",
+      "", kId, "0123456789abcdef0123456789abcdef");
+  check("/docker/" + std::string(64, 'f') + "/kubepods/besteffort/pod" + uid + "/" + kId, "", kId, uid);
+  check("/k8s.io/" + kId, "", kId, "");  // containerd, where the kubelet has no cgroups for pods
   check("/system.slice/kubepods-burstable-pod" + low + ".slice:cri-containerd:" + kId, "", kId, "");
   check("/kubepods/podnothing", "", "", "");
   check("/kubepods.slice/kubepods-pod" + low + ".slice", "kubepods-pod" + low + ".slice", "", uid);

@@ -61,7 +61,18 @@ TEST_CASE("of a pod its addresses, labels, named ports and containers are kept")
   REQUIRE(pod->containers.size() == 1);
   CHECK(pod->containers[0].id == "abc123");
   CHECK_FALSE(pod->finished);
+  CHECK(pod->kubelet_uid == pod->meta.uid);
   CHECK(decoded<Pod>(busy_pod(), {.own_node = "node-2"})->containers.empty());
+}
+
+TEST_CASE("of a static pod the kubelet's own UID is kept beside that of its mirror") {
+  proto::Pod pod = busy_pod();
+  (*pod.mutable_metadata()->mutable_annotations())["kubernetes.io/config.mirror"] = "8e5b1c2f0a7d4e6b9c3f8e5b1c2f0a7d";
+  const Result<Pod> read = decoded<Pod>(pod, {});
+  REQUIRE(read);
+  CHECK(read->meta.uid[0] == 0x01);
+  CHECK(read->kubelet_uid[0] == 0x8e);
+  CHECK(read->meta.annotations.empty());
 }
 
 TEST_CASE("a pod that is on its way out says so") {

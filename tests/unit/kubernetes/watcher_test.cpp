@@ -4,7 +4,6 @@
 #include <mutex>
 
 #include "agent/io/http_server.hpp"
-#include "agent/kubernetes/store.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/fixture.hpp"
 #include "tests/harness/followed.hpp"
@@ -61,7 +60,7 @@ struct FollowedPods {
   Client client;
   test::FollowedKind<Pod> pods;
   std::vector<std::string>& told = pods.told;
-  Store<Pod>& store = pods.store;
+  test::KubernetesStore<Pod>& store = pods.store;
   Watcher& watcher = pods.watcher;
 };
 

@@ -225,12 +225,13 @@ TEST_CASE("selector: metrics beyond the bound are left out and counted") {
 TEST_CASE("selector: the default has no label of pods, containers or cgroups") {
   MetricSelector selector(default_selection());
   model::SampleBatch batch;
-  constexpr std::array<std::string_view, 4> kAll{"cgroup", "unit", "container", "pod_uid"};
+  constexpr std::array<std::string_view, 7> kAll{"cgroup",    "unit",         "namespace", "pod",
+                                                 "container", "container_id", "pod_uid"};
   for (const char* const family : {"omnitide_scheduler_wait_seconds", "omnitide_process_starts_total",
                                    "omnitide_oom_kills_total", "omnitide_dns_queries_total"}) {
     const auto& descriptor = batch.describe({family, "", "", MetricType::counter, kAll});
-    batch.add(descriptor, 1, {"/pods/a", "u", "c", "p"});
-    batch.add(descriptor, 1, {"/pods/b", "u", "d", "q"});
+    batch.add(descriptor, 1, {"/pods/a", "u", "n", "p", "c", "i", "d"});
+    batch.add(descriptor, 1, {"/pods/b", "u", "n", "q", "c", "j", "e"});
   }
   for (const char* const mount : {"/var/lib/kubelet/pods/1/volumes/x", "/run/user/0", "/var/lib/docker/overlay2/1",
                                   "/var/lib/containerd/x", "/etc/hosts"})
