@@ -18,6 +18,7 @@
 #include "agent/base/fd.hpp"
 #include "agent/base/text.hpp"
 #include "ebpf/loader/capabilities.hpp"
+#include "ebpf/loader/packed_object.hpp"
 
 namespace omnitide::collectors {
 

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "agent/base/error.hpp"
-#include "ebpf/loader/packed_object.hpp"
+
+namespace omnitide::ebpf {
+struct PackedObject;  // ebpf/loader/packed_object.hpp
+}
 
 namespace omnitide::collectors {
 
