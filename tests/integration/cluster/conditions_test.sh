@@ -170,6 +170,39 @@ one_slot() {
   echo "$sick" >"$work/sick"
 }
 
+policy_event() { # KIND NAME REASON
+  kubectl get events.events.k8s.io -A -o json | jq -e --arg kind "$1" --arg name "$2" --arg reason "$3" \
+    '[.items[] | select(.regarding.kind == $kind and .regarding.name == $name and .reason == $reason)] | length == 1' >/dev/null
+}
+accepted() { # STATUS
+  [[ "$(kubectl get hostpolicy bad -o json | jq -r '.status.conditions[]? | select(.type == "omnitide.io/Accepted") | .status')" == "$1" ]]
+}
+host_policy() { # EXCEPTION: outside of its cidr it is refused by the agents, which no schema can say
+  kubectl apply -f - >/dev/null <<YAML
+apiVersion: omnitide.io/v1alpha1
+kind: HostPolicy
+metadata: {name: bad}
+spec:
+  nodeSelector: {matchLabels: {no-such: node}}
+  policyTypes: [Ingress]
+  ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24, except: [$1]}}]}]
+YAML
+}
+policies() {
+  host_policy 198.51.100.0/25
+  check "a refused HostPolicy has one Event for both nodes" within 20 policy_event HostPolicy bad PolicyRefused
+  check "and is not accepted" within 10 accepted False
+  kubectl apply -f - >/dev/null <<'YAML'
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: odd, namespace: default}
+spec: {podSelector: {matchLabels: {no-such: pod}}, ingress: [{from: [{ipBlock: {cidr: 192.0.2.1/24}}]}]}
+YAML
+  check "a NetworkPolicy that means something else than it says has an Event" within 20 policy_event NetworkPolicy odd PolicyRemark
+  host_policy 192.0.2.0/25
+  check "mended, it is accepted" within 20 accepted True
+}
+
 kubelet_untouched() {
   for node in 1 2; do
     check "node $node: kubelet's conditions are as they were" kubelets_same $node
@@ -198,6 +231,7 @@ fault_appears
 series
 killed
 without_api
+policies
 one_slot
 kubelet_untouched
 removal
