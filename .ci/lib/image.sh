@@ -109,6 +109,7 @@ make_image() {
   if foreign "$architecture"; then preset=arm64; fi
   out="$(image_file "$architecture")" bill="${out%.oci.tar}.spdx.json"
   make_build "$preset"
+  ninja -C "build/$preset" package_texts >/dev/null # what is installed has them
   sysroot="$(build_sysroot "build/$preset")"
   step "Packing $out"
   umask 022
