@@ -1,5 +1,6 @@
 #include "agent/daemon/policy_events.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -35,6 +36,15 @@ constexpr std::array<PolicyKind, 3> kPolicyKinds{
      {"HostPolicy", {"omnitide.io/v1alpha1", "hostpolicies", false}}}};
 
 std::string fault_key(const policy::Fault& fault) { return fault.file + "\n" + fault.text(); }
+
+// Faults of the API server's objects all come from one "file", and name the object: "HostPolicy bad", "NetworkPolicy
+// shop/web".
+std::string source_of(const policy::Fault& fault) {
+  if (fault.file != "kubernetes") return fault.file;
+  std::string out = std::string(kPolicySource) + fault.object;
+  std::ranges::replace(out, ' ', '/');
+  return out;
+}
 
 k8s::EventNote policy_note(const policy::Fault& fault, const PolicyObject& object, std::string uid) {
   k8s::EventNote out;
@@ -84,7 +94,8 @@ void PolicyEvents::stop() {
 
 void PolicyEvents::tell(std::span<const policy::Fault> faults) {
   std::set<std::string> now, refused;
-  for (const policy::Fault& fault : faults) {
+  for (policy::Fault fault : faults) {
+    fault.file = source_of(fault);
     if (now.size() == kMostTold || !policy_object(fault.file)) continue;
     if (!fault.applied) refused.insert(fault.file);
     std::string key = fault_key(fault);
