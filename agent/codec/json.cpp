@@ -155,7 +155,11 @@ bool is_shown(const FieldType& field, std::span<const Piece> pieces) {
 }
 
 std::span<const Piece> pieces_of(const std::vector<Piece>& all, const FieldType& field) {
-  return std::ranges::equal_range(all, field.number, {}, &Piece::number);
+  // Clang 14 does not compile libstdc++'s std::ranges::equal_range.
+  const auto before = [](const Piece& piece, std::uint32_t number) { return piece.number < number; };
+  const auto after = [](std::uint32_t number, const Piece& piece) { return number < piece.number; };
+  const auto first = std::lower_bound(all.begin(), all.end(), field.number, before);
+  return {first, std::upper_bound(first, all.end(), field.number, after)};
 }
 
 // `bytes` are what a message of ours made of itself.

@@ -57,12 +57,14 @@ class MessageMaker {
     if (type.name == "google.protobuf.Value") return put_any(value, type, out);
     const json::object* object = value.if_object();
     if (object == nullptr) return wrong("an object is wanted here");
-    for (const auto& [key, member] : *object) {
+    for (const auto& each : *object) {  // by no structured binding: clang 14 cannot capture one
+      const std::string_view key(each.key());
+      const json::value& member = each.value();
       if (fault_) return;
-      const FieldType* field = type.field(std::string_view(key));
+      const FieldType* field = type.field(key);
       if (field == nullptr) return wrong(fmt::format("there is no field \"{}\"", printable(std::string(key), 80)));
       if (member.is_null()) continue;
-      at(std::string_view(key), [&] { put_field(member, *field, out); });
+      at(key, [&] { put_field(member, *field, out); });
     }
   }
 
@@ -78,11 +80,13 @@ class MessageMaker {
   void put_map(const json::value& value, const FieldType& field, std::string& out) {
     const json::object* object = value.if_object();
     if (object == nullptr) return wrong("an object is wanted here");
-    for (const auto& [key, member] : *object) {
+    for (const auto& each : *object) {  // by no structured binding: clang 14 cannot capture one
+      const std::string_view key(each.key());
+      const json::value& member = each.value();
       if (fault_) return;
       std::string entry;
-      omnitide::put_field(entry, 1, std::string_view(key));
-      at(std::string_view(key), [&] { put_value(member, field.message->fields.at(1), entry); });
+      omnitide::put_field(entry, 1, key);
+      at(key, [&] { put_value(member, field.message->fields.at(1), entry); });
       omnitide::put_field(out, field.number, std::string_view(entry));
     }
   }
