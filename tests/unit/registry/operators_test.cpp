@@ -40,7 +40,7 @@ std::vector<std::string> watch(ControlPlane& plane, const std::string& path,
       lines.push_back(rest.substr(0, end));
       rest.erase(0, end + 1);
     }
-    return !enough(lines);
+    return lines.empty() || !enough(lines);  // no bytes: the head
   };
   const Result<io::HttpResponse> ended =
       pump(plane.loop, caller.client().stream(Caller::request("GET", path), on_bytes));
