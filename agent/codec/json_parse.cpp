@@ -3,12 +3,16 @@
 
 #include <bit>
 #include <boost/json.hpp>
+#include <boost/json/basic_parser_impl.hpp>
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <utility>
 
 #include "agent/base/clock.hpp"
@@ -22,6 +26,107 @@ namespace omnitide::codec {
 namespace {
 
 namespace json = boost::json;
+
+// Makes a value of what the parser meets. Boost.JSON before 1.83 reads a number with a fraction to within a unit in the
+// last place only: from_chars reads it as it was written.
+class ExactNumbers {
+ public:
+  static constexpr std::size_t max_object_size = ~std::size_t{0}, max_array_size = max_object_size,
+                               max_key_size = max_object_size, max_string_size = max_object_size;
+  using Problem = boost::system::error_code;
+
+  bool on_document_begin(Problem& /*problem*/) {
+    stack_.reset();
+    return true;
+  }
+  bool on_document_end(Problem& /*problem*/) { return true; }
+  bool on_object_begin(Problem& /*problem*/) { return true; }
+  bool on_object_end(std::size_t count, Problem& /*problem*/) {
+    {
+      stack_.push_object(count);
+      return true;
+    }
+  }
+  bool on_array_begin(Problem& /*problem*/) { return true; }
+  bool on_array_end(std::size_t count, Problem& /*problem*/) {
+    {
+      stack_.push_array(count);
+      return true;
+    }
+  }
+  bool on_key_part(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
+    {
+      stack_.push_chars(text);
+      return true;
+    }
+  }
+  bool on_key(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
+    {
+      stack_.push_key(text);
+      return true;
+    }
+  }
+  bool on_string_part(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
+    {
+      stack_.push_chars(text);
+      return true;
+    }
+  }
+  bool on_string(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
+    {
+      stack_.push_string(text);
+      return true;
+    }
+  }
+  bool on_number_part(json::string_view text, Problem& /*problem*/) {
+    number_.append(text.data(), text.size());
+    return true;
+  }
+  bool on_int64(std::int64_t value, json::string_view /*text*/, Problem& /*problem*/) {
+    number_.clear();
+    {
+      stack_.push_int64(value);
+      return true;
+    }
+  }
+  bool on_uint64(std::uint64_t value, json::string_view /*text*/, Problem& /*problem*/) {
+    number_.clear();
+    {
+      stack_.push_uint64(value);
+      return true;
+    }
+  }
+  bool on_double(double value, json::string_view text, Problem& /*problem*/) {
+    number_.append(text.data(), text.size());
+    double exact = value;
+    if (std::from_chars(number_.data(), number_.data() + number_.size(), exact).ec == std::errc{}) value = exact;
+    number_.clear();
+    {
+      stack_.push_double(value);
+      return true;
+    }
+  }
+  bool on_bool(bool value, Problem& /*problem*/) {
+    {
+      stack_.push_bool(value);
+      return true;
+    }
+  }
+  bool on_null(Problem& /*problem*/) {
+    {
+      stack_.push_null();
+      return true;
+    }
+  }
+  bool on_comment_part(json::string_view /*text*/, Problem& /*problem*/) { return true; }
+  bool on_comment(json::string_view /*text*/, Problem& /*problem*/) { return true; }
+
+  json::value release() { return stack_.release(); }
+
+ private:
+  json::value_stack stack_;
+  std::string number_;
+};
 
 // Writes one JSON value as the bytes of a message. The first fault ends it, with the path to where it is.
 class MessageMaker {
@@ -226,16 +331,15 @@ Result<> from_json(std::string_view text, google::protobuf::MessageLite& message
     return fail(Code::resource_exhausted, fmt::format("{} bytes of JSON are more than {}", text.size(), kMaxJsonBytes));
   json::parse_options options;
   options.max_depth = static_cast<std::size_t>(kMaxJsonDepth);
-  json::stream_parser parser({}, options);
+  json::basic_parser<ExactNumbers> parser(options);
   boost::system::error_code problem;
-  const std::size_t read = parser.write_some(text.data(), text.size(), problem);
+  const std::size_t read = parser.write_some(false, text.data(), text.size(), problem);
   const bool over = !problem && text.find_first_not_of(" \t\r\n", read) != std::string_view::npos;
-  if (!problem && !over) parser.finish(problem);
   if (problem || over)
     return fail(Code::invalid_argument,
                 fmt::format("not valid JSON: {} at byte {}", over ? "more text" : problem.message(), read));
   MessageMaker maker;
-  const auto bytes = maker.message(parser.release(), message_type(message.GetTypeName()));
+  const auto bytes = maker.message(parser.handler().release(), message_type(message.GetTypeName()));
   if (!bytes) return maker.fault();
   if (message.ParseFromString(*bytes)) return {};
   message.Clear();

@@ -152,7 +152,8 @@ NodeCordon::Task<NodeCordon::Said> NodeCordon::hold_slot() {
     else if (each->holder.empty() || expired)
       open.push_back(std::move(*each));
   }
-  if (!open.empty()) std::ranges::rotate(open, open.begin() + static_cast<std::ptrdiff_t>(random_u64() % open.size()));
+  if (!open.empty())
+    std::rotate(open.begin(), open.begin() + static_cast<std::ptrdiff_t>(random_u64() % open.size()), open.end());
   if (!own.empty()) open.insert(open.begin(), own.front());
   for (const k8s::Slot& each : open) {
     const Answer<Said> taken = co_await take_slot(each, node_);

@@ -148,3 +148,14 @@ TEST_CASE("YAML quotes every text that a reader could take for something else") 
   token.set_comment("QEMU Standard PC (i440FX + PIIX, 1996)");
   CHECK(to_yaml(token).find("comment: QEMU Standard PC (i440FX + PIIX, 1996)\n") != std::string::npos);
 }
+
+TEST_CASE("a number comes back as it was, to the last bit") {
+  std::uint64_t state = 88172645463325252ULL;
+  for (int i = 0; i < 20'000; ++i) {
+    state ^= state << 13U, state ^= state >> 7U, state ^= state << 17U;
+    node::v1::Sample sample, back;
+    sample.set_value(static_cast<double>(state % 1'000'000'000'000ULL) / 1e6);
+    REQUIRE(from_json(to_json(sample), back));
+    REQUIRE(back.value() == sample.value());
+  }
+}
