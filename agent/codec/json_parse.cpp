@@ -42,41 +42,29 @@ class ExactNumbers {
   bool on_document_end(Problem& /*problem*/) { return true; }
   bool on_object_begin(Problem& /*problem*/) { return true; }
   bool on_object_end(std::size_t count, Problem& /*problem*/) {
-    {
-      stack_.push_object(count);
-      return true;
-    }
+    stack_.push_object(count);
+    return true;
   }
   bool on_array_begin(Problem& /*problem*/) { return true; }
   bool on_array_end(std::size_t count, Problem& /*problem*/) {
-    {
-      stack_.push_array(count);
-      return true;
-    }
+    stack_.push_array(count);
+    return true;
   }
   bool on_key_part(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
-    {
-      stack_.push_chars(text);
-      return true;
-    }
+    stack_.push_chars(text);
+    return true;
   }
   bool on_key(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
-    {
-      stack_.push_key(text);
-      return true;
-    }
+    stack_.push_key(text);
+    return true;
   }
   bool on_string_part(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
-    {
-      stack_.push_chars(text);
-      return true;
-    }
+    stack_.push_chars(text);
+    return true;
   }
   bool on_string(json::string_view text, std::size_t /*size*/, Problem& /*problem*/) {
-    {
-      stack_.push_string(text);
-      return true;
-    }
+    stack_.push_string(text);
+    return true;
   }
   bool on_number_part(json::string_view text, Problem& /*problem*/) {
     number_.append(text.data(), text.size());
@@ -84,39 +72,29 @@ class ExactNumbers {
   }
   bool on_int64(std::int64_t value, json::string_view /*text*/, Problem& /*problem*/) {
     number_.clear();
-    {
-      stack_.push_int64(value);
-      return true;
-    }
+    stack_.push_int64(value);
+    return true;
   }
   bool on_uint64(std::uint64_t value, json::string_view /*text*/, Problem& /*problem*/) {
     number_.clear();
-    {
-      stack_.push_uint64(value);
-      return true;
-    }
+    stack_.push_uint64(value);
+    return true;
   }
   bool on_double(double value, json::string_view text, Problem& /*problem*/) {
     number_.append(text.data(), text.size());
     double exact = value;
     if (std::from_chars(number_.data(), number_.data() + number_.size(), exact).ec == std::errc{}) value = exact;
     number_.clear();
-    {
-      stack_.push_double(value);
-      return true;
-    }
+    stack_.push_double(value);
+    return true;
   }
   bool on_bool(bool value, Problem& /*problem*/) {
-    {
-      stack_.push_bool(value);
-      return true;
-    }
+    stack_.push_bool(value);
+    return true;
   }
   bool on_null(Problem& /*problem*/) {
-    {
-      stack_.push_null();
-      return true;
-    }
+    stack_.push_null();
+    return true;
   }
   bool on_comment_part(json::string_view /*text*/, Problem& /*problem*/) { return true; }
   bool on_comment(json::string_view /*text*/, Problem& /*problem*/) { return true; }
