@@ -17,6 +17,8 @@ namespace {
 constexpr std::chrono::milliseconds kCordonPatience = 10s, kCordonRetry = 1s, kLongestCordonRetry = 60s;
 constexpr std::chrono::milliseconds kSlotRenewal = 60s;  // of a slot, which lasts a quarter of an hour
 constexpr std::chrono::milliseconds kNextSlotTry = 10s;  // for a slot; up to twice as long
+constexpr unsigned kChanged = 409;
+constexpr int kMostMarkTries = 10;
 constexpr std::string_view kMergePatch = "application/merge-patch+json";
 
 k8s::Fault fault_from(const Error& error) { return k8s::Fault{.error = error}; }
@@ -128,12 +130,16 @@ NodeCordon::Task<NodeCordon::Said> NodeCordon::keep_from_work(std::string condit
   co_return Said::no;
 }
 
+// Another version by now is read again at once: when the agent is uninstalled its other parts write too, and its rights
+// go soon.
 NodeCordon::Task<NodeCordon::Said> NodeCordon::let_go() {
-  const Answer<k8s::CordonMarks> found = co_await marks();
-  if (!found) co_return found.error();
-  if (found->any()) {
+  for (int tries = 1;; ++tries) {
+    const Answer<k8s::CordonMarks> found = co_await marks();
+    if (!found) co_return found.error();
+    if (!found->any()) break;
     const Answer<Said> freed = co_await mark(k8s::uncordon_patch(*found));
-    if (!freed) co_return freed;
+    if (freed) break;
+    if (freed.error().status != kChanged || tries == kMostMarkTries) co_return freed;
   }
   co_return co_await give_slots_back();
 }

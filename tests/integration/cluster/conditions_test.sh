@@ -68,6 +68,7 @@ has_series() { events "$1" "$2" | jq -e 'any(.series.count >= 2 and .series.last
 
 set_up() {
   overlay
+  check "nodes are ready" kubectl wait --for=condition=Ready node --all --timeout=60s
   for node in 1 2; do
     on_node $node mkdir -p /var/lib/omnitide
     mend $node wheel
