@@ -12,7 +12,6 @@ namespace omnitide {
 namespace {
 
 constexpr std::array<std::uint8_t, 12> kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-constexpr std::uint8_t kMappedBits = 96;
 constexpr std::size_t kLongestText = 64;
 
 }  // namespace
@@ -22,6 +21,12 @@ bool Address::is_v4() const { return std::equal(kMapped.begin(), kMapped.end(), 
 bool Prefix::contains(const Address& other) const {
   if (length < kMappedBits && other.is_v4()) return false;
   return make_prefix(other, length).address == address;
+}
+
+Prefix all_v4() {
+  Address address;
+  std::ranges::copy(kMapped, address.bytes.begin());
+  return {.address = address, .length = kMappedBits};
 }
 
 std::optional<Address> parse_address(std::string_view text) {

@@ -10,6 +10,9 @@
 
 namespace omnitide {
 
+// Bits in front of an IPv4 address in the one form: what an IPv4 length is short of ours.
+inline constexpr std::uint8_t kMappedBits = 96;
+
 struct Address {
   std::array<std::uint8_t, 16> bytes{};  // network order
   auto operator<=>(const Address&) const = default;
@@ -23,7 +26,7 @@ struct Prefix {
   auto operator<=>(const Prefix&) const = default;
   [[nodiscard]] bool contains(const Address& other) const;  // of the same family: ::/0 has no IPv4 address
   [[nodiscard]] bool contains(const Prefix& other) const { return length <= other.length && contains(other.address); }
-  [[nodiscard]] bool is_v4() const { return length >= 96 && address.is_v4(); }
+  [[nodiscard]] bool is_v4() const { return length >= kMappedBits && address.is_v4(); }
 };
 
 // Decimal dots without leading zeros, or RFC 4291 text without a zone. An IPv4-mapped IPv6 text is refused.
@@ -31,6 +34,7 @@ struct Prefix {
 // "10.0.0.0/8", "fd00::/48"; the length is required; host bits are masked.
 [[nodiscard]] std::optional<Prefix> parse_prefix(std::string_view text);
 [[nodiscard]] Prefix make_prefix(const Address& address, std::uint8_t length);  // masks the host bits
+[[nodiscard]] Prefix all_v4();                                                  // 0.0.0.0/0
 [[nodiscard]] Prefix host_prefix(const Address& address);                       // all 128 bits
 // Whom a limit has to count as one: an IPv4 address, or the /64 of an IPv6 one, since whoever has one address of a /64
 // can have them all (RFC 4291, 2.5.1; RFC 7934).

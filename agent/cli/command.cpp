@@ -237,7 +237,8 @@ CommandTree::Parsed CommandTree::parse(int argc, const char* const* argv) {
     return out;
   } catch (const CLI::ParseError& problem) {
     out.exit_code = 2;
-    if (const auto word = unknown_word(at, argc, argv); word && dynamic_cast<const CLI::ExtrasError*>(&problem)) {
+    if (const auto word = unknown_word(at, argc, argv);
+        word && problem.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
       std::vector<std::string> known;
       for (const Command& child : Command(at, &chosen_).children())
         known.push_back(child.name());

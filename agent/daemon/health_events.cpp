@@ -8,6 +8,7 @@
 
 #include "agent/base/clock_sync.hpp"
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/daemon/health_action.hpp"
 #include "agent/daemon/health_part.hpp"
 #include "agent/daemon/health_remedy.hpp"
@@ -39,7 +40,7 @@ std::chrono::milliseconds boot_time() {
 void HealthPart::record(const std::string& kind, const std::string& subject, const std::string& outcome,
                         const std::string& reason, const std::string& message, const health::Evidence& evidence) {
   v1::HealthEvent event;
-  set_time(wall_now(), event.mutable_time());
+  codec::set_time(wall_now(), *event.mutable_time());
   event.set_kind(kind);
   event.set_subject(valid_utf8(subject));
   event.set_outcome(outcome);

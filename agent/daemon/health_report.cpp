@@ -7,6 +7,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/codec/facts_codec.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/daemon/health_part.hpp"
 #include "agent/daemon/report.hpp"
 #include "omnitide/node/v1/health.pb.h"
@@ -55,8 +56,8 @@ void fill_check(const health::ConditionEntry& entry, v1::HealthCheck& out) {
   out.set_verdict(std::string(word(entry.settled.verdict)));
   out.set_reason(entry.settled.reason);
   out.set_message(valid_utf8(entry.settled.message));
-  set_time(entry.since, out.mutable_since());
-  set_time(entry.seen, out.mutable_seen());
+  codec::set_time(entry.since, *out.mutable_since());
+  codec::set_time(entry.seen, *out.mutable_seen());
   for (const auto& [name, value] : entry.settled.evidence) {
     v1::HealthEvidence& each = *out.add_evidence();
     each.set_name(name);
@@ -129,7 +130,7 @@ void HealthPart::fill(v1::HealthStatus& out) const {
   out.set_dry_run(decider_->bounds().dry_run);
   out.set_paused(decider_->paused(now.wall));
   if (out.paused() && decider_->saved().paused_until != WallTime{})
-    set_time(decider_->saved().paused_until, out.mutable_paused_until());
+    codec::set_time(decider_->saved().paused_until, *out.mutable_paused_until());
   out.set_locked(now.locked);
   out.set_lock_file(config_.remediation.lock_file);
   out.set_actions(static_cast<std::uint32_t>(decider_->saved().ledger.size()));

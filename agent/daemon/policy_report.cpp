@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "agent/codec/time.hpp"
 #include "agent/daemon/report.hpp"
 #include "ebpf/abi/policy.h"
 #include "omnitide/node/v1/local.pb.h"
@@ -111,7 +112,7 @@ std::string protocol_text(std::uint8_t protocol) {
 
 void fill(const NamedFlow& flow, const std::string& node_name, v1::Flow& out) {
   const enforcement::FlowEvent& event = flow.event;
-  set_time(flow.time, out.mutable_time());
+  codec::set_time(flow.time, *out.mutable_time());
   const std::string reason(enforcement::reason_name(event.reason));
   out.set_verdict(event.verdict == POLICY_FORWARDED ? "FORWARDED"
                   : event.verdict == POLICY_AUDITED ? "AUDIT"
@@ -158,7 +159,7 @@ void fill(const PolicyReport& report, v1::PolicyStatus& out) {
   out.set_attached_by(std::string(state.attached_by));
   out.set_publications(state.publications);
   out.set_last_failure(report.failure);
-  if (report.last_change) set_time(*report.last_change, out.mutable_last_change());
+  if (report.last_change) codec::set_time(*report.last_change, *out.mutable_last_change());
   out.set_parse_seconds(report.parse.count());
   out.set_compile_seconds(report.compile.count());
   out.set_publish_seconds(report.publish.count());

@@ -14,10 +14,8 @@ namespace omnitide::daemon {
 
 namespace v1 = node::v1;
 
-void set_time(WallTime time, google::protobuf::Timestamp* out) { codec::set_time(time, *out); }
-
 void fill(const Event& event, v1::Event& out) {
-  set_time(event.time, out.mutable_time());
+  codec::set_time(event.time, *out.mutable_time());
   out.set_part(std::string(log::name(event.part)));
   out.set_level(std::string(log::name(event.level)));
   out.set_message(event.message);
@@ -31,16 +29,16 @@ void fill(const discovery::SourceStatus& source, v1::SourceStatus& out) {
   out.set_ok(source.ok);
   out.set_error(source.error.empty() ? join(source.problems, "; ") : source.error);
   out.set_seconds(std::chrono::duration<double>(source.duration).count());
-  if (source.last_success) set_time(*source.last_success, out.mutable_last_success());
+  if (source.last_success) codec::set_time(*source.last_success, *out.mutable_last_success());
 }
 
 void fill(const registration::View& view, const std::string& endpoint, v1::RegistrationStatus& out) {
   out.set_state(std::string(registration::name(view.state)));
   out.set_reason(view.reason);
   out.set_endpoint(endpoint);
-  if (view.certificate_expires) set_time(*view.certificate_expires, out.mutable_certificate_expires());
-  if (view.last_acknowledged) set_time(*view.last_acknowledged, out.mutable_last_heartbeat());
-  set_time(wall_now() + view.next_attempt_in, out.mutable_next_attempt());
+  if (view.certificate_expires) codec::set_time(*view.certificate_expires, *out.mutable_certificate_expires());
+  if (view.last_acknowledged) codec::set_time(*view.last_acknowledged, *out.mutable_last_heartbeat());
+  codec::set_time(wall_now() + view.next_attempt_in, *out.mutable_next_attempt());
   out.set_generation(view.saved.generation);
   out.set_acknowledged_generation(view.saved.acknowledged_generation);
   out.mutable_labels()->insert(view.saved.labels.begin(), view.saved.labels.end());
@@ -53,7 +51,7 @@ void fill(const Snapshot& snapshot, v1::Status& out) {
   if (snapshot.registration) out.set_node_id(snapshot.registration->node_id);
   out.set_hostname(snapshot.config.node.name);
   out.set_version(std::string(version()));
-  set_time(snapshot.started, out.mutable_started());
+  codec::set_time(snapshot.started, *out.mutable_started());
   out.set_boot_id(snapshot.boot_id);
   out.set_ready(snapshot.not_ready_because.empty());
   out.set_not_ready_because(snapshot.not_ready_because);

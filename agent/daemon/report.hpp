@@ -14,9 +14,6 @@
 #include "agent/registration/registration.hpp"
 #include "discovery/inventory/inventory.hpp"
 
-namespace google::protobuf {
-class Timestamp;
-}
 namespace omnitide::node::v1 {
 class Discovery;
 class Event;
@@ -42,7 +39,6 @@ struct Snapshot {
   const TelemetryPart* telemetry = nullptr;  // null while no broker is named
 };
 
-void set_time(WallTime time, google::protobuf::Timestamp* out);
 void fill(const Event& event, node::v1::Event& out);
 void fill(const Snapshot& snapshot, node::v1::Status& out);
 void fill(const Snapshot& snapshot, const model::NodeFacts& facts, const std::vector<model::Sample>& samples,

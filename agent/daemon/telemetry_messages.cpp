@@ -3,6 +3,7 @@
 #include "agent/base/text.hpp"
 #include "agent/codec/facts_codec.hpp"
 #include "agent/codec/json.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/daemon/metrics_report.hpp"
 #include "agent/daemon/policy_report.hpp"
 #include "agent/daemon/report.hpp"
@@ -15,7 +16,7 @@ namespace v1 = node::v1;
 template <class Report>
 std::string TelemetryMessages::finish(Report& report, WallTime time) const {
   report.set_node(node_);
-  set_time(time, report.mutable_time());
+  codec::set_time(time, *report.mutable_time());
   return form_ == MessageForm::json ? codec::to_json(report) : report.SerializeAsString();
 }
 
@@ -42,7 +43,7 @@ std::string TelemetryMessages::events(std::span<const Event> events, std::uint64
     item.set_message(valid_utf8(event.message));
   }
   report.set_lost(lost);
-  set_time(started, report.mutable_started());
+  codec::set_time(started, *report.mutable_started());
   return finish(report, events.empty() ? started : events.back().time);
 }
 

@@ -1,5 +1,6 @@
 #include "agent/daemon/telemetry_report.hpp"
 
+#include "agent/codec/time.hpp"
 #include "agent/daemon/report.hpp"
 #include "omnitide/node/v1/telemetry_status.pb.h"
 
@@ -22,7 +23,7 @@ void fill_stream(const PublisherStatus& status, const TelemetryRates::PerSecond&
   out.set_name(std::string(kStreamNames.at(i)));
   out.set_backlog(stream.records);
   out.set_backlog_bytes(stream.bytes);
-  if (stream.records > 0) set_time(stream.oldest, out.mutable_oldest());
+  if (stream.records > 0) codec::set_time(stream.oldest, *out.mutable_oldest());
   out.set_first(stream.first);
   out.set_next(stream.next);
   out.set_appended(stream.appended);
@@ -100,8 +101,8 @@ void fill(const TelemetryAbout& about, const PublisherStatus& status, const Tele
   out.set_link(std::string(link_name(status.link)));
   out.set_broker(status.broker);
   out.set_problem(status.problem);
-  if (status.since != WallTime{}) set_time(status.since, out.mutable_since());
-  if (status.next_attempt) set_time(*status.next_attempt, out.mutable_next_attempt());
+  if (status.since != WallTime{}) codec::set_time(status.since, *out.mutable_since());
+  if (status.next_attempt) codec::set_time(*status.next_attempt, *out.mutable_next_attempt());
   out.set_connects(status.connects);
   out.set_bytes_out(status.bytes_out);
   const TelemetryRates::PerSecond per_second = rates.rates();

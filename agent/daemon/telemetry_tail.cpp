@@ -8,6 +8,7 @@
 
 #include "agent/base/text.hpp"
 #include "agent/codec/json.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/daemon/report.hpp"
 #include "agent/daemon/tuple.hpp"
 #include "agent/telemetry/sparkplug_control.hpp"
@@ -118,7 +119,7 @@ asio::awaitable<void> TelemetryTail::messages(std::uint64_t after, std::chrono::
 }
 
 void TelemetryTail::fill(const Sent& sent, v1::TelemetryMessage& out) {
-  set_time(sent.time, out.mutable_time());
+  codec::set_time(sent.time, *out.mutable_time());
   out.set_topic(sent.topic);
   out.set_bytes(sent.payload.size());
   if (sent.topic.starts_with(kSparkplug))
@@ -136,7 +137,7 @@ void TelemetryTail::fill_sparkplug(const Sent& sent, v1::TelemetryMessage& out) 
     v1::TelemetryValue& value = *out.add_values();
     value.set_name(metric.name ? valid_utf8(*metric.name) : metric.alias ? name_of(*metric.alias) : std::string());
     value.set_value(text_of(metric));
-    if (metric.timestamp) set_time(time_of(*metric.timestamp), value.mutable_time());
+    if (metric.timestamp) codec::set_time(time_of(*metric.timestamp), *value.mutable_time());
   }
 }
 

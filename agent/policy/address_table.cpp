@@ -8,17 +8,10 @@ namespace omnitide::policy {
 namespace {
 
 constexpr std::uint8_t kHostBits = 128;
-constexpr std::uint8_t kV4Bits = 96;
 
 bool comes_before(const ObjectKey& left, const ObjectKey& right) {
   const auto rank = [](const ObjectKey& key) { return key.kind == ObjectKey::Kind::node ? 0 : 1; };
   return std::tuple(rank(left), left) < std::tuple(rank(right), right);
-}
-
-Prefix root_v4() {
-  Address address;
-  address.bytes[10] = address.bytes[11] = 0xff;
-  return {.address = address, .length = kV4Bits};
 }
 
 // The widest of the prefixes: those that lie in no other one.
@@ -40,7 +33,7 @@ std::vector<Prefix> widest(std::vector<Prefix> prefixes) {
 
 AddressTable::AddressTable(PeerIndex& peers) : peers_(peers) {
   count_region(Prefix{}, true);
-  count_region(root_v4(), true);
+  count_region(all_v4(), true);
   (void)settle();
 }
 

@@ -8,11 +8,10 @@ namespace omnitide::policy {
 
 namespace {
 
-constexpr std::uint8_t kV4Bits = 96;             // length of 0.0.0.0/0
 constexpr IdentityId kLastNumber = kPodBit - 3;  // with kPodBit still below kAnyPod
 
 bool is_root(const Block& block, bool v4) {
-  return block.cidr.length == (v4 ? kV4Bits : 0) && block.cidr.is_v4() == v4 && block.except.empty();
+  return block.cidr.length == (v4 ? kMappedBits : 0) && block.cidr.is_v4() == v4 && block.except.empty();
 }
 
 bool has_root(const std::vector<Peer>& peers, bool v4) {
@@ -137,7 +136,7 @@ std::vector<BlockRecord*> PeerIndex::take_changed_blocks() {
 
 AddressClass& PeerIndex::class_of(const Prefix& where) {
   std::vector<BlockRecord*> blocks;
-  for (std::uint8_t length = where.is_v4() ? kV4Bits : 0; length <= where.length; ++length) {
+  for (std::uint8_t length = where.is_v4() ? kMappedBits : 0; length <= where.length; ++length) {
     if (active_lengths_[length] == 0) continue;
     const auto found = active_.find(make_prefix(where.address, length));
     if (found == active_.end()) continue;

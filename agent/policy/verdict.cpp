@@ -81,7 +81,7 @@ IdentityId Plan::identity(const Address& address) const {
   for (int length = kHostBits; length >= 0; --length) {
     if (lengths_[static_cast<std::size_t>(length)] == 0) continue;
     const Prefix prefix = make_prefix(address, static_cast<std::uint8_t>(length));
-    if (prefix.length < 96 && address.is_v4()) break;  // ::/0 and its like are IPv6
+    if (prefix.length < kMappedBits && address.is_v4()) break;  // ::/0 and its like are IPv6
     if (const auto found = locations_.find(prefix); found != locations_.end()) return found->second;
   }
   return kWorld;

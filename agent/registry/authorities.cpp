@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "agent/codec/time.hpp"
 #include "agent/registry/handlers.hpp"
 #include "agent/registry/repository.hpp"
 #include "agent/registry/wire.hpp"
@@ -26,7 +27,7 @@ v1::CertificateAuthority authority_message(const Context& context, const Authori
   v1::CertificateAuthority out;
   out.set_fingerprint(record.fingerprint);
   out.set_state(record.state);
-  set_time(out.mutable_not_after(), record.not_after);
+  codec::set_time(record.not_after, *out.mutable_not_after());
   out.set_certificate_der(record.certificate);
   out.set_nodes(context.nodes.count(State::approved));
   if (record.state != "retired") out.set_delivered_to(delivered_to(context, record));

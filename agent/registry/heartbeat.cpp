@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/io/crypto.hpp"
 #include "agent/registry/admission.hpp"
 #include "agent/registry/handlers.hpp"
@@ -27,7 +28,7 @@ v1::NodeAck ack_of(Context& context, const NodeRecord& node, const DesiredSet& d
     out.set_desired_version(desired.version);
     out.set_desired_sha256(desired.sha256);
   }
-  set_time(out.mutable_server_time(), context.now());
+  codec::set_time(context.now(), *out.mutable_server_time());
   // A CA roll-over is spread over time, so that not all nodes renew at once.
   if (node.offered_ca != context.authorities.issuer()->newest) {
     static const std::string kAll = "all";

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/io/crypto.hpp"
 #include "agent/registry/admission.hpp"
 #include "agent/registry/handlers.hpp"
@@ -245,7 +246,7 @@ Answer<v1::CertificateResponse> reissue(Context& context, std::shared_ptr<Reissu
   out.set_certificate_der(in->certificate);
   for (const std::string& ca : in->issuer->trusted)
     out.add_ca_certificates_der(ca);
-  set_time(out.mutable_server_time(), context.now());
+  codec::set_time(context.now(), *out.mutable_server_time());
   co_return out;
 }
 
@@ -276,8 +277,8 @@ Result<> check_expired(const Context& context, const std::string& der, const std
 Answer<v1::NonceResponse> issue_nonce(Context& context, io::HttpRequest& /*request*/) {
   v1::NonceResponse out;
   out.set_nonce(context.nonces.issue(std::chrono::steady_clock::now()));
-  set_time(out.mutable_server_time(), context.now());
-  set_time(out.mutable_expires(), context.now() + context.nonces.lifetime());
+  codec::set_time(context.now(), *out.mutable_server_time());
+  codec::set_time(context.now() + context.nonces.lifetime(), *out.mutable_expires());
   co_return out;
 }
 
@@ -298,7 +299,7 @@ Answer<v1::JoinResponse> join(Context& context, io::HttpRequest& request) {
   out.set_certificate_der(in->certificate);
   for (const std::string& ca : in->issuer->trusted)
     out.add_ca_certificates_der(ca);
-  set_time(out.mutable_server_time(), context.now());
+  codec::set_time(context.now(), *out.mutable_server_time());
   if (in->node.state == State::pending) out.set_poll_seconds(kPollSeconds);
   co_return out;
 }

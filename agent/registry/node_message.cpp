@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/registry/handlers.hpp"
 #include "agent/registry/labels.hpp"
 #include "agent/registry/wire.hpp"
@@ -34,8 +35,8 @@ v1::Node node_message(const Context& context, const NodeRecord& node) {
   out.set_state(static_cast<v1::NodeState>(node.state));
   out.set_state_reason(node.state_reason);
   out.set_online(node.state == State::approved && context.now() - node.last_seen < 3 * context.heartbeat_interval());
-  set_time(out.mutable_joined(), node.joined);
-  set_time(out.mutable_last_seen(), node.last_seen);
+  codec::set_time(node.joined, *out.mutable_joined());
+  codec::set_time(node.last_seen, *out.mutable_last_seen());
   out.set_boot_id(node.boot_id);
   out.set_start_id(node.start_id);
   out.set_generation(node.generation);
@@ -43,7 +44,8 @@ v1::Node node_message(const Context& context, const NodeRecord& node) {
   out.set_agent_version(node.agent_version);
   set_map(out.mutable_labels(), effective_labels(node.agent_labels, node.token_labels, node.registry_labels));
   set_map(out.mutable_registry_labels(), decode_labels(node.registry_labels));
-  if (node.certificate_expires != WallTime{}) set_time(out.mutable_certificate_expires(), node.certificate_expires);
+  if (node.certificate_expires != WallTime{})
+    codec::set_time(node.certificate_expires, *out.mutable_certificate_expires());
   out.set_token_id(node.token_id);
   out.set_resource_version(node.resource_version);
   out.set_replaces(node.replaces);
@@ -60,8 +62,8 @@ v1::Token token_message(const TokenRecord& token) {
   out.set_approve(token.approve == Approve::manual ? v1::APPROVAL_MODE_MANUAL : v1::APPROVAL_MODE_AUTO);
   out.set_uses(token.uses);
   out.set_used(token.used);
-  set_time(out.mutable_expires(), token.expires);
-  set_time(out.mutable_created(), token.created);
+  codec::set_time(token.expires, *out.mutable_expires());
+  codec::set_time(token.created, *out.mutable_created());
   set_map(out.mutable_labels(), decode_labels(token.labels));
   out.set_comment(token.comment);
   out.set_revoked(token.revoked);
@@ -72,8 +74,8 @@ v1::Operator operator_message(const OperatorRecord& record) {
   v1::Operator out;
   out.set_serial(record.serial);
   out.set_name(record.name);
-  set_time(out.mutable_issued(), record.issued);
-  set_time(out.mutable_expires(), record.expires);
+  codec::set_time(record.issued, *out.mutable_issued());
+  codec::set_time(record.expires, *out.mutable_expires());
   out.set_revoked(record.revoked);
   return out;
 }
@@ -86,7 +88,7 @@ v1::PolicyDocument policy_message(const PolicyRecord& record) {
   out.set_sha256(record.sha256);
   out.set_bytes(record.bytes);
   out.set_objects(record.objects);
-  set_time(out.mutable_changed(), record.changed);
+  codec::set_time(record.changed, *out.mutable_changed());
   out.set_changed_by(record.changed_by);
   out.set_deleted(record.deleted);
   return out;

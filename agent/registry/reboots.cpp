@@ -1,6 +1,7 @@
 // POST /v1/nodes/{id}/reboot-lease: a node asks before it restarts, so that not too many of a fleet do so at once.
 #include <fmt/format.h>
 
+#include "agent/codec/time.hpp"
 #include "agent/registry/admission.hpp"
 #include "agent/registry/handlers.hpp"
 #include "agent/registry/rows.hpp"
@@ -62,7 +63,7 @@ Answer<v1::RebootLease> lease_reboot(Context& context, io::HttpRequest& request)
   if (done.has_error()) co_return done.error();
   v1::RebootLease out;
   out.set_granted(lease->granted);
-  if (lease->granted) set_time(out.mutable_expires(), lease->ends);
+  if (lease->granted) codec::set_time(lease->ends, *out.mutable_expires());
   out.set_slots(lease->slots);
   out.set_taken(lease->taken);
   co_return out;

@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "agent/base/text.hpp"
+#include "agent/codec/time.hpp"
 #include "agent/registry/handlers.hpp"
 #include "agent/registry/policy_repository.hpp"
 #include "agent/registry/wire.hpp"
@@ -61,7 +62,7 @@ v1::DesiredStateVersion message_of(const std::string& sha256, const Standing& st
 void add_record(v1::DesiredStateVersion& out, const VersionRecord& record) {
   out.set_version(record.version);
   out.set_sha256(record.sha256);
-  set_time(out.mutable_created(), record.created);
+  codec::set_time(record.created, *out.mutable_created());
   for (const std::string_view line : split(record.documents, '\n')) {
     const std::size_t blank = line.find(' ');
     if (blank == std::string_view::npos) continue;

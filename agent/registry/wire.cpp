@@ -76,6 +76,4 @@ Error invalid(std::string field, std::string message) {
   return error;
 }
 
-void set_time(google::protobuf::Timestamp* out, WallTime time) { codec::set_time(time, *out); }
-
 }  // namespace omnitide::registry

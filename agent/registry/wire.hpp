@@ -10,8 +10,7 @@
 
 namespace google::protobuf {
 class MessageLite;
-class Timestamp;
-}  // namespace google::protobuf
+}
 
 namespace omnitide::registry {
 
@@ -23,7 +22,6 @@ namespace omnitide::registry {
 [[nodiscard]] io::HttpResponse refuse(const Error& error, std::chrono::seconds retry_after = std::chrono::seconds(2));
 
 [[nodiscard]] Error invalid(std::string field, std::string message);
-void set_time(google::protobuf::Timestamp* out, WallTime time);
 
 // Error::field of an agent that another start or boot has taken over from.
 inline constexpr std::string_view kSupersededField = "startId";

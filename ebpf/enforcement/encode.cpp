@@ -83,16 +83,14 @@ Prefix decode(const policy_prefix& prefix) {
 }
 
 std::set<Prefix> deny_entries(std::span<const Prefix> list) {
-  constexpr std::uint8_t kFour = 96;
-  Address four;
-  four.bytes[10] = four.bytes[11] = 0xff;
+  const Address four = all_v4().address;
   std::set<Prefix> out;
   for (const Prefix& prefix : list) {
-    if (prefix.length >= kFour || make_prefix(four, prefix.length) != prefix) {
+    if (prefix.length >= kMappedBits || make_prefix(four, prefix.length) != prefix) {
       out.insert(prefix);
       continue;
     }
-    for (std::uint8_t length = prefix.length; length < kFour; ++length) {
+    for (std::uint8_t length = prefix.length; length < kMappedBits; ++length) {
       Address beside = four;
       beside.bytes[length / 8] = static_cast<std::uint8_t>(beside.bytes[length / 8] ^ (0x80U >> (length % 8U)));
       out.insert(make_prefix(beside, static_cast<std::uint8_t>(length + 1)));

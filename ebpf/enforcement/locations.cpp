@@ -3,7 +3,7 @@
 #include <string_view>
 #include <utility>
 
-#include "ebpf/enforcement/network.hpp"
+#include "agent/base/address.hpp"
 
 namespace omnitide::enforcement {
 
@@ -11,14 +11,7 @@ namespace {
 
 constexpr std::uint8_t kWhole = 128;  // bits of a single address
 
-Prefix everything_four() {
-  Prefix prefix;
-  prefix.address.bytes[10] = prefix.address.bytes[11] = 0xff;
-  prefix.length = kFour;
-  return prefix;
-}
-
-bool permanent(const Prefix& prefix) { return prefix == Prefix{} || prefix == everything_four(); }
+bool permanent(const Prefix& prefix) { return prefix == Prefix{} || prefix == all_v4(); }
 
 bool changing(const policy_location& element) { return element.identity != element.previous; }
 
@@ -39,12 +32,12 @@ Locations::Locations() {
 std::vector<LocationWrite> Locations::first() {
   const policy_location world{policy::kWorld, policy::kWorld, 0};
   return {{.prefix = Prefix{}, .value = world, .before = {}, .fresh = true},
-          {.prefix = everything_four(), .value = world, .before = {}, .fresh = true}};
+          {.prefix = all_v4(), .value = world, .before = {}, .fresh = true}};
 }
 
 // The identity that the longest prefix over `of`, `of` itself included, gives in the state to come, or now.
 policy::IdentityId Locations::longest(const Prefix& of, const Overlay* overlay, const Lengths& lengths) const {
-  const int shortest = of.is_v4() ? kFour : 0;
+  const int shortest = of.is_v4() ? kMappedBits : 0;
   for (int length = of.length; length >= shortest; --length) {
     if (lengths[static_cast<std::size_t>(length)] == 0) continue;
     const Prefix over = make_prefix(of.address, static_cast<std::uint8_t>(length));
@@ -62,7 +55,7 @@ policy::IdentityId Locations::longest(const Prefix& of, const Overlay* overlay, 
 
 // The element that a packet of this address finds now, when it has none of its own.
 const Locations::Entry* Locations::element_over(const Prefix& of) const {
-  const int shortest = of.is_v4() ? kFour : 0;
+  const int shortest = of.is_v4() ? kMappedBits : 0;
   for (int length = of.length; length >= shortest; --length) {
     if (lengths_[static_cast<std::size_t>(length)] == 0) continue;
     const auto found = table_.find(make_prefix(of.address, static_cast<std::uint8_t>(length)));

@@ -212,7 +212,8 @@ bool Network::apply_address(bool add, std::string_view payload) {
   if (!local) return false;
   const std::pair key{*local, header->ifa_index};
   if (!add) return own_.erase(key) > 0;
-  const auto bits = static_cast<std::uint8_t>(header->ifa_prefixlen + (header->ifa_family == AF_INET ? kFour : 0));
+  const auto bits =
+      static_cast<std::uint8_t>(header->ifa_prefixlen + (header->ifa_family == AF_INET ? kMappedBits : 0));
   return (own_.contains(key) || room(own_)) && put(own_, key, bits);
 }
 

@@ -17,8 +17,6 @@
 
 namespace omnitide::enforcement {
 
-inline constexpr std::uint8_t kFour = 96;  // bits in front of an IPv4 address that is written as one of IPv6
-
 using Mac = std::array<std::uint8_t, 6>;
 
 struct Device {
