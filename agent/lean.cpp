@@ -1,5 +1,5 @@
-// What static libraries would bring into a program that has no use for it, 170 KB together: in their place stand functions
-// of the same names that do without. A library that gets a second use for what it replaced fails to link.
+// What static libraries would bring into a program that has no use for it, 170 KB together: in their place stand
+// functions of the same names that do without. A library that gets a second use for what it replaced fails to link.
 #include <google/protobuf/extension_set.h>
 
 #include <cstdio>
