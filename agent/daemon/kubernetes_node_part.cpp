@@ -39,7 +39,8 @@ KubernetesNodePart::KubernetesNodePart(asio::io_context& context, KubernetesConn
       space_(connection.client().default_namespace()),
       sources_(std::move(sources)),
       timer_(context),
-      beat_backoff_(1s, config.lease_duration / 6) {}
+      beat_backoff_(1s, config.lease_duration / 6),
+      return_(connection.client().on_return([this] { server_is_back(); })) {}
 
 void KubernetesNodePart::start() {
   acquired_ = wall_now();
@@ -57,6 +58,15 @@ void KubernetesNodePart::start() {
 void KubernetesNodePart::poke() {
   poked_ = true;
   timer_.cancel();
+}
+
+void KubernetesNodePart::server_is_back() {
+  const SteadyTime now = steady_now();
+  if (!unknown_.empty()) find_ = std::min(find_, now);
+  if (!beat_problem_.empty()) beat_ = std::min(beat_, now);
+  for (Item* item : {&inventory_, &labels_, &feature_})
+    item->state.try_again(now);
+  poke();
 }
 
 void KubernetesNodePart::facts_changed() {

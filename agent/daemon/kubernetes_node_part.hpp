@@ -72,6 +72,7 @@ class KubernetesNodePart {
 
   void settle(Item& item, const Answer& answer, std::string_view what);
   void want();
+  void server_is_back();
   void poke();
   void report();
   [[nodiscard]] std::string problems() const;
@@ -114,6 +115,7 @@ class KubernetesNodePart {
   SteadyTime leave_{};
   std::string broken_;
   bool leaving_ = false, left_ = false, stopping_ = false, poked_ = false;
+  std::shared_ptr<void> return_;
 };
 
 }  // namespace omnitide::daemon
