@@ -271,12 +271,16 @@ std::string KubernetesNodePart::summary() const {
   return join(out, ", ");
 }
 
+std::string KubernetesNodePart::left_behind() const {
+  std::vector<std::string> out;
+  for (const auto& [what, why] : left_behind_)
+    out.push_back(what + ": " + why);
+  return join(out, "; ");
+}
+
 void KubernetesNodePart::report() {
   if (leaving_) {
-    std::vector<std::string> left;
-    for (const auto& [what, why] : left_behind_)
-      left.push_back(what + ": " + why);
-    if (!left.empty()) return sources_.on_state(PartState::degraded, "left behind: " + join(left, "; "));
+    if (!left_behind_.empty()) return sources_.on_state(PartState::degraded, "left behind: " + left_behind());
     return sources_.on_state(PartState::off, left_ ? "taken away with the DaemonSet" : "being taken away");
   }
   if (const std::string wrong = problems(); !wrong.empty()) return sources_.on_state(PartState::degraded, wrong);
