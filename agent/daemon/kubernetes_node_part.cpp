@@ -62,6 +62,8 @@ void KubernetesNodePart::poke() {
 
 void KubernetesNodePart::server_is_back() {
   const SteadyTime now = steady_now();
+  find_backoff_.reset();
+  beat_backoff_.reset();
   if (!unknown_.empty()) find_ = std::min(find_, now);
   if (!beat_problem_.empty()) beat_ = std::min(beat_, now);
   for (Item* item : {&inventory_, &labels_, &feature_})

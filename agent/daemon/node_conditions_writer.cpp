@@ -35,7 +35,9 @@ NodeConditionsWriter::NodeConditionsWriter(asio::io_context& context, k8s::Clien
       backoff_(times.retry, times.longest_retry),
       timer_(context),
       return_(client.on_return([this] {
-        if (std::exchange(unreached_, false)) wake(std::max(writer_now(), last_ + times_.pause));
+        if (!std::exchange(unreached_, false)) return;
+        backoff_.reset();
+        wake(std::max(writer_now(), last_ + times_.pause));
       })) {}
 
 void NodeConditionsWriter::stop() {

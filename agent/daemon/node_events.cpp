@@ -39,6 +39,7 @@ NodeEvents::NodeEvents(asio::io_context& context, k8s::Client& client, const std
       backoff_(kEventRetry, kLongestEventRetry),
       return_(client.on_return([this] {
         if (!std::exchange(unreached_, false)) return;
+        backoff_.reset();
         resume_ = {};
         timer_.cancel();
       })) {}

@@ -54,7 +54,9 @@ class Watcher::Impl {
         reflector_(options_.limits, options_.from),
         timer_(context),
         return_(client.on_return([this] {
-          if (unreached_) timer_.cancel();
+          if (!unreached_) return;
+          reflector_.returned();
+          timer_.cancel();
         })) {}
 
   asio::awaitable<void> run() {

@@ -58,6 +58,7 @@ class WriteState {
   }
   // The server was out of reach and is back: nothing is waited for but what it asked for.
   void try_again(SteadyTime now) {
+    backoff_.reset();
     if (failed_ && !asked_) retry_ = std::min(retry_, now);
   }
   // Whatever was written is there no more.
