@@ -73,6 +73,7 @@ node_on() {
     mount --bind "$DIR/cni-bin" /opt/cni/bin
     mount --bind "$DIR/var-lib-omnitide" /var/lib/omnitide
     mount --bind "$DIR/etc/machine-id" /etc/machine-id
+    mount --bind "$DIR/pod-logs" /var/log/pods # as run.sh
     hostname "node-$NODE"'
   no_pin "$i" || return 1
   start_program "$i" containerd
