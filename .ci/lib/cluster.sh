@@ -42,7 +42,8 @@ rights() {
 }
 
 # cluster_tests [ARGUMENTS...]: without any all of them; else they go to the program that tests the client (names of tests).
-# OMNITIDE_HELM: helm, which is no Debian package; without it what needs it fails.
+# OMNITIDE_HELM: helm, which is no Debian package; without it what needs it fails. OMNITIDE_OUTAGE_SECONDS: how long the API server is
+# away under traffic (30; 300 is the long form).
 cluster_tests() {
   local shared file passed=0 failed=0 image="$ROOT/build/image/omnitide-agent.oci.tar"
   [[ "$(id -u)" == 0 ]] || fail "--cluster makes network and mount namespaces: it needs root"
@@ -52,7 +53,7 @@ cluster_tests() {
   done
   command -v go >/dev/null || fail "go is missing: the cluster's programs are built with Go 1.26"
   need_packages "${BUILD_PACKAGES[@]}" catch2 "${CLUSTER_PACKAGES[@]}"
-  build test tests_integration_cluster
+  build test tests_integration_cluster cluster_prober
   step "Programs of the cluster (about 6 minutes when they are not there yet)"
   "$shared/cluster/cluster" build || fail "the cluster's programs cannot be built"
   OMNITIDE_AUDIT_DIR="$(mktemp -d)"
@@ -67,6 +68,8 @@ cluster_tests() {
     one_cluster "new pods, bridge" tests/integration/cluster/cni_test.sh "$image"
     # The oldest version that the plugin speaks, too.
     OMNITIDE_CLUSTER_CNI=ptp OMNITIDE_CNI_VERSION=0.3.1 one_cluster "new pods, ptp" tests/integration/cluster/cni_test.sh "$image"
+    OMNITIDE_OUTAGE_SECONDS="${OMNITIDE_OUTAGE_SECONDS:-30}" one_cluster "outage" tests/integration/cluster/outage_test.sh "$image" \
+      build/test/bin/cluster_prober
     one_cluster "monitoring" tests/integration/cluster/monitoring_test.sh "$image"
     foreign_objects
     one_cluster "conditions" tests/integration/cluster/conditions_test.sh "$image"

@@ -41,6 +41,8 @@ constexpr std::array kCommands{
     Entry{"telemetry", add_telemetry},
     Entry{"log-level", add_log_level},
     Entry{"support", add_support},
+    Entry{"uninstall-node", add_uninstall_node},
+    Entry{"uninstall-daemon-set", add_uninstall_daemon_set},
     Entry{"version", add_version},
     Entry{"completion", add_completion},
     Entry{"manual", add_manual},

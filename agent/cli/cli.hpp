@@ -1,9 +1,12 @@
 // The command line of omnitide-agent.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <string>
 #include <vector>
 
+#include "agent/base/error.hpp"
 #include "agent/config/load.hpp"
 #include "agent/model/collector.hpp"
 
@@ -15,6 +18,10 @@ struct Callbacks {
   std::function<int(const config::LoadOptions&, config::Loaded)> run;
   // Everything that an agent with all collectors on can measure; nothing is measured.
   std::function<std::vector<model::Collector>()> collectors{};
+  // What an agent left here, taken away: each step, or why it failed.
+  std::function<std::vector<Result<std::string>>(const config::Config&)> uninstall_node{};
+  // The agents of the whole cluster, within the time.
+  std::function<Result<>(const config::Config&, std::chrono::milliseconds)> remove_daemon_set{};
 };
 
 // Parses, runs one command, returns the exit code: 0 good, 1 problem found, 2 usage or configuration, 3 agent not

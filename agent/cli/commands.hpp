@@ -24,6 +24,8 @@ void add_health(Command& root, Session& session);  // with its sub-commands
 void add_maintenance(Command& root, Session& session);
 void add_telemetry(Command& root, Session& session);  // with its sub-commands: telemetry_commands.hpp
 void add_top(Command& root, Session& session);
+void add_uninstall_node(Command& root, Session& session);
+void add_uninstall_daemon_set(Command& root, Session& session);
 void add_completion(Command& root, Session& session);
 void add_manual(Command& root, Session& session);
 

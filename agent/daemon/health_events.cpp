@@ -77,9 +77,21 @@ void HealthPart::changed(const health::ConditionChange& change) {
     log::info(Part::health, what, {{"reason", now.reason}, {"check", now.check}});
 }
 
-// Once for all that changed together, and not before each check has spoken.
+// Once for all that changed together, and not before each check has spoken. On the disk first: since when a condition
+// is so would be lost with an agent that is killed right after it told the cluster.
 void HealthPart::tell_changes() {
-  if (round_ > 0 && std::exchange(news_, false)) sources_.on_change();
+  if (round_ == 0 || !std::exchange(news_, false)) return;
+  if (dirty_) (void)keep("going on");
+  sources_.on_change();
+}
+
+// Whether the state is on the disk now.
+bool HealthPart::keep(std::string_view otherwise) {
+  const Result<> done = save();
+  if (done.has_error() && complaint_.pass(std::chrono::steady_clock::now()))
+    log::error(Part::health, fmt::format("the state of health is not saved, {}", otherwise),
+               {{"reason", done.error().text()}});
+  return done.has_value();
 }
 
 void HealthPart::heard(const LogEvent& event) {
@@ -170,13 +182,7 @@ void HealthPart::ask_allowance() {
 void HealthPart::decide() {
   const health::World now = world();
   const std::vector<health::Decision> decisions = decider_->decide(now);
-  bool saved = true;
-  if (!decisions.empty() || dirty_) {
-    const Result<> done = save();
-    saved = done.has_value();
-    if (!saved && complaint_.pass(std::chrono::steady_clock::now()))
-      log::error(Part::health, "the state of health is not saved, doing nothing", {{"reason", done.error().text()}});
-  }
+  const bool saved = (decisions.empty() && !dirty_) || keep("doing nothing");
   for (const health::Decision& decision : decisions) {
     // What the disk does not hold is not done: a budget that a crash forgets is none.
     if (decision.outcome == Outcome::act && !saved) {

@@ -328,8 +328,8 @@ asio::awaitable<void> HealthPart::round(std::vector<std::size_t> due) {
   quiet_log_conditions(now);
   look_at_services(now);
   ++round_;
-  tell_changes();
   decide();
+  tell_changes();
 }
 
 // What only this loop knows.

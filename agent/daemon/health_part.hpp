@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/clock.hpp"
@@ -93,6 +94,7 @@ class HealthPart {
   void load();
   void make_logs(bool same_boot);
   [[nodiscard]] std::vector<health::Finding> log_defaults() const;
+  [[nodiscard]] bool keep(std::string_view otherwise);
   [[nodiscard]] Result<> save();
   void make_checks();
   void load_plugins();

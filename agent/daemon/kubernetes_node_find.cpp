@@ -140,10 +140,12 @@ asio::awaitable<KubernetesNodePart::Taken> KubernetesNodePart::took_away(k8s::Re
     co_return Taken::done;
   }
   left_behind_[std::string(what)] = answer.error().error.text();
-  const bool never = answer.error().status == 401 || answer.error().status == 403;
-  const bool ended = stopping_ && answer.error().error.code == Code::aborted;
-  if (never || ended) co_return Taken::done;
-  co_return Taken::not_yet;
+  co_return hopeless(answer.error()) ? Taken::done : Taken::not_yet;
+}
+
+bool KubernetesNodePart::hopeless(const k8s::Fault& fault) const {
+  const bool never = fault.status == 401 || fault.status == 403;
+  return never || (stopping_ && fault.error.code == Code::aborted);
 }
 
 k8s::Request KubernetesNodePart::removal(const k8s::Resource& resource, const std::string& space) const {
@@ -155,6 +157,16 @@ k8s::Request KubernetesNodePart::removal(const k8s::Resource& resource, const st
 
 // Labels first: everything else goes with its namespace, its definition or its Node.
 asio::awaitable<void> KubernetesNodePart::take_away() {
+  bool all = true;
+  if (!self_) {  // an agent that had no time to ask, and one that only takes away
+    std::optional<k8s::Fault> unknown = co_await find_self();
+    if (!unknown) unknown = co_await find_label_place();
+    left_behind_.erase("labels");
+    if (unknown && unknown->status != 404) {
+      left_behind_["labels"] = unknown->error.text();
+      all = hopeless(*unknown);
+    }
+  }
   std::vector<std::pair<std::string_view, k8s::Request>> things;
   if (self_ && unbound_.empty())
     things.emplace_back("labels", k8s::apply_request(k8s::kNodes, {{}, node_}, k8s::node_labels_body(*self_, {}),
@@ -166,7 +178,6 @@ asio::awaitable<void> KubernetesNodePart::take_away() {
     things.emplace_back("Lease", removal(k8s::kLeases, space_));
     things.back().second.path = k8s::object_path(k8s::kLeases, k8s::heartbeat_name(space_, node_));
   }
-  bool all = true;
   for (auto& [name, request] : things) {
     const Taken taken = co_await took_away(std::move(request), name);
     all = all && taken == Taken::done;

@@ -39,7 +39,8 @@ KubernetesNodePart::KubernetesNodePart(asio::io_context& context, KubernetesConn
       space_(connection.client().default_namespace()),
       sources_(std::move(sources)),
       timer_(context),
-      beat_backoff_(1s, config.lease_duration / 6) {}
+      beat_backoff_(1s, config.lease_duration / 6),
+      return_(connection.client().on_return([this] { server_is_back(); })) {}
 
 void KubernetesNodePart::start() {
   acquired_ = wall_now();
@@ -57,6 +58,17 @@ void KubernetesNodePart::start() {
 void KubernetesNodePart::poke() {
   poked_ = true;
   timer_.cancel();
+}
+
+void KubernetesNodePart::server_is_back() {
+  const SteadyTime now = steady_now();
+  find_backoff_.reset();
+  beat_backoff_.reset();
+  if (!unknown_.empty()) find_ = std::min(find_, now);
+  if (!beat_problem_.empty()) beat_ = std::min(beat_, now);
+  for (Item* item : {&inventory_, &labels_, &feature_})
+    item->state.try_again(now);
+  poke();
 }
 
 void KubernetesNodePart::facts_changed() {
@@ -261,12 +273,16 @@ std::string KubernetesNodePart::summary() const {
   return join(out, ", ");
 }
 
+std::string KubernetesNodePart::left_behind() const {
+  std::vector<std::string> out;
+  for (const auto& [what, why] : left_behind_)
+    out.push_back(what + ": " + why);
+  return join(out, "; ");
+}
+
 void KubernetesNodePart::report() {
   if (leaving_) {
-    std::vector<std::string> left;
-    for (const auto& [what, why] : left_behind_)
-      left.push_back(what + ": " + why);
-    if (!left.empty()) return sources_.on_state(PartState::degraded, "left behind: " + join(left, "; "));
+    if (!left_behind_.empty()) return sources_.on_state(PartState::degraded, "left behind: " + left_behind());
     return sources_.on_state(PartState::off, left_ ? "taken away with the DaemonSet" : "being taken away");
   }
   if (const std::string wrong = problems(); !wrong.empty()) return sources_.on_state(PartState::degraded, wrong);

@@ -42,6 +42,9 @@ class KubernetesNodePart {
   void leave(bool leave);
   // Ends; while something is being taken away, with that.
   void stop();
+  // All is taken away that could be; what could not, and why.
+  [[nodiscard]] bool left() const { return left_; }
+  [[nodiscard]] std::string left_behind() const;
 
  private:
   using Answer = boost::system::result<kubernetes::Body, kubernetes::Fault>;
@@ -71,7 +74,9 @@ class KubernetesNodePart {
   [[nodiscard]] kubernetes::Request removal(const kubernetes::Resource& resource, const std::string& space) const;
 
   void settle(Item& item, const Answer& answer, std::string_view what);
+  [[nodiscard]] bool hopeless(const kubernetes::Fault& fault) const;
   void want();
+  void server_is_back();
   void poke();
   void report();
   [[nodiscard]] std::string problems() const;
@@ -114,6 +119,7 @@ class KubernetesNodePart {
   SteadyTime leave_{};
   std::string broken_;
   bool leaving_ = false, left_ = false, stopping_ = false, poked_ = false;
+  std::shared_ptr<void> return_;
 };
 
 }  // namespace omnitide::daemon

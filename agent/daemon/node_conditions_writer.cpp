@@ -33,7 +33,12 @@ NodeConditionsWriter::NodeConditionsWriter(asio::io_context& context, k8s::Clien
       on_change_(std::move(on_change)),
       times_(times),
       backoff_(times.retry, times.longest_retry),
-      timer_(context) {}
+      timer_(context),
+      return_(client.on_return([this] {
+        if (!std::exchange(unreached_, false)) return;
+        backoff_.reset();
+        wake(std::max(writer_now(), last_ + times_.pause));
+      })) {}
 
 void NodeConditionsWriter::stop() {
   stopping_ = true;
@@ -66,6 +71,7 @@ asio::awaitable<void> NodeConditionsWriter::run() {
     if (stopping_) co_return;
     if (writer_now() < due_) continue;
     due_ = SteadyTime::max();  // what changes from here on is another write
+    unreached_ = false;
     const bool leaving = leaving_;
     const boost::system::result<void, Fault> written = co_await write();
     if (stopping_) co_return;
@@ -89,6 +95,7 @@ void NodeConditionsWriter::settle(const boost::system::result<void, Fault>& writ
     const Fault& fault = written.error();
     problem_ = fault.error.text();
     const std::chrono::milliseconds asked = fault.retry_after.value_or(0s);
+    unreached_ = !fault.retry_after;
     wake(last_ + times_.pause + std::max(asked, backoff_.next(random)));
   }
   on_change_();

@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,8 @@ class NodeConditionsWriter {
   std::string problem_;
   Counts counts_;
   bool leaving_ = false, clean_ = false, stopping_ = false;
+  bool unreached_ = false;  // due_ is no time that the server named
+  std::shared_ptr<void> return_;
 };
 
 }  // namespace omnitide::daemon

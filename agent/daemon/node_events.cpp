@@ -36,7 +36,13 @@ NodeEvents::NodeEvents(asio::io_context& context, k8s::Client& client, const std
       recorder_(std::string(kEventController), node),
       on_change_(std::move(on_change)),
       timer_(context),
-      backoff_(kEventRetry, kLongestEventRetry) {}
+      backoff_(kEventRetry, kLongestEventRetry),
+      return_(client.on_return([this] {
+        if (!std::exchange(unreached_, false)) return;
+        backoff_.reset();
+        resume_ = {};
+        timer_.cancel();
+      })) {}
 
 void NodeEvents::stop() {
   stopping_ = true;
@@ -77,6 +83,7 @@ asio::awaitable<void> NodeEvents::send(k8s::EventRecorder::Write write) {
   problem_ = outcome == Outcome::sent || outcome == Outcome::gone ? std::string() : answer.error().error.text();
   if (outcome == Outcome::failed) {
     const std::chrono::milliseconds asked = answer.error().retry_after.value_or(0s);
+    unreached_ = !answer.error().retry_after;
     resume_ = now + kEventPause + std::max(asked, backoff_.next(random_u64()));
   } else {
     backoff_.reset();

@@ -5,6 +5,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "agent/base/backoff.hpp"
@@ -36,6 +37,8 @@ class NodeEvents {
   SteadyTime resume_{};  // nothing is sent before
   std::string problem_;
   bool stopping_ = false;
+  bool unreached_ = false;  // resume_ is no time that the server named
+  std::shared_ptr<void> return_;
 };
 
 }  // namespace omnitide::daemon

@@ -51,13 +51,14 @@ class NodeStatusPart {
   void policy_faults(std::span<const policy::Fault> faults);
   // The agent is uninstalled (true), or is not after all.
   void leave(bool leave);
+  // All of it is taken away.
+  [[nodiscard]] bool left() const;
   void add_samples(model::SampleBatch& out) const;
 
  private:
   void spawn(boost::asio::awaitable<void> work);
   [[nodiscard]] boost::asio::awaitable<void> finish(std::shared_ptr<void> hold);
   void end();
-  [[nodiscard]] bool left() const;
   [[nodiscard]] std::string problem() const;
   void report();
 

@@ -70,10 +70,15 @@ class Client::Impl {
       ++traffic_.requests;
       Result<Answer> answer = co_await transport_.send(std::move(*built));
       if (answer.has_value()) traffic_.received += answer->body.size();
-      if (answer.has_value() && answer->status >= 200 && answer->status < 300)
+      if (answer.has_value() && answer->status >= 200 && answer->status < 300) {
+        granted();
         co_return Body{std::move(answer->content_type), std::move(answer->body)};
+      }
       ++traffic_.failures;
-      if (answer.has_error()) co_return Fault{.error = std::move(answer).error()};
+      if (answer.has_error()) {
+        missed_ = true;
+        co_return Fault{.error = std::move(answer).error()};
+      }
       if (answer->status == 401 && !anew) continue;
       co_return fault_of(*answer);
     }
@@ -96,6 +101,13 @@ class Client::Impl {
     }
   }
 
+  std::shared_ptr<void> on_return(std::function<void()> call) {
+    std::erase_if(returns_, [](const auto& each) { return each.expired(); });
+    auto out = std::make_shared<std::function<void()>>(std::move(call));
+    returns_.push_back(out);
+    return out;
+  }
+
   Credentials& credentials() { return credentials_; }
   Transport& transport() { return transport_; }
   [[nodiscard]] const Traffic& traffic() const { return traffic_; }
@@ -109,6 +121,7 @@ class Client::Impl {
     out.timeout = request.timeout;
     if (request.on_bytes)
       out.on_bytes = [this, take = request.on_bytes](std::string_view bytes) {
+        granted();  // a watch ends long after its head
         traffic_.received += bytes.size();
         return take(bytes);
       };
@@ -118,11 +131,21 @@ class Client::Impl {
     return out;
   }
 
+  // A server that starts refuses for a while: that is no return yet.
+  void granted() {
+    if (!std::exchange(missed_, false)) return;
+    const std::vector<std::weak_ptr<std::function<void()>>> calls = returns_;
+    for (const auto& each : calls)
+      if (const auto call = each.lock()) (*call)();
+  }
+
   asio::io_context& context_;
   Credentials credentials_;
   Transport transport_;
   Traffic traffic_;
   std::string token_;
+  std::vector<std::weak_ptr<std::function<void()>>> returns_;
+  bool missed_ = false;  // somebody got no answer
 };
 
 Client::Client(asio::io_context& context, io::WorkerPool& workers, Access access)
@@ -157,6 +180,7 @@ asio::awaitable<Result<Body>> Client::remove(Resource resource, Name name) {
   return send(std::move(request));
 }
 
+std::shared_ptr<void> Client::on_return(std::function<void()> call) { return impl_->on_return(std::move(call)); }
 void Client::close() { impl_->transport().close(); }
 bool Client::http1() const { return impl_->transport().http1(); }
 std::uint64_t Client::connections() const { return impl_->transport().connections(); }

@@ -79,6 +79,10 @@ class Client {
   [[nodiscard]] boost::asio::awaitable<Result<Body>> get(Resource resource, Name name);
   [[nodiscard]] boost::asio::awaitable<Result<Body>> remove(Resource resource, Name name);
 
+  // Calls when the server does again what it is asked for after it was out of reach, until what is returned is gone:
+  // who waits with another try need not wait any longer.
+  [[nodiscard]] std::shared_ptr<void> on_return(std::function<void()> call);
+
   void close();  // ends all connections; whoever waits gets Code::aborted
   [[nodiscard]] bool http1() const;
   [[nodiscard]] std::uint64_t connections() const;  // made so far

@@ -52,7 +52,12 @@ class Watcher::Impl {
         receiver_(receiver),
         options_(std::move(options)),
         reflector_(options_.limits, options_.from),
-        timer_(context) {}
+        timer_(context),
+        return_(client.on_return([this] {
+          if (!unreached_) return;
+          reflector_.returned();
+          timer_.cancel();
+        })) {}
 
   asio::awaitable<void> run() {
     while (!stopped_) {
@@ -61,6 +66,7 @@ class Watcher::Impl {
       if (step.kind == Step::Kind::wait) {
         timer_.expires_after(step.time);
         co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
+        unreached_ = false;
       } else if (step.kind == Step::Kind::stream) {
         co_await stream(step);
       } else {
@@ -117,6 +123,7 @@ class Watcher::Impl {
   }
 
   void refused(const Fault& fault, bool in_stream) {
+    unreached_ = !fault.retry_after;
     if (fault.status == 410) ++followed_.expired;
     followed_.problem = fault.error;
     reflector_.refused(fault, in_stream);
@@ -190,8 +197,10 @@ class Watcher::Impl {
   Options options_;
   Reflector reflector_;
   asio::steady_timer timer_;
+  std::shared_ptr<void> return_;
   Followed followed_;
   bool stopped_ = false;
+  bool unreached_ = false;  // it waits for no time that the server named
 };
 
 Watcher::Watcher(asio::io_context& context, Client& client, Receiver& receiver, Options options)

@@ -2,6 +2,7 @@
 // time anew, in case somebody took it away, and after a failure later and later. Without I/O.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -52,7 +53,13 @@ class WriteState {
   // `at_least`: what the server asked for.
   void failed(SteadyTime now, std::uint64_t random, std::optional<std::chrono::seconds> at_least = {}) {
     failed_ = dirty_ = true;
+    asked_ = at_least.has_value();
     retry_ = now + backoff_.next(random) + at_least.value_or(std::chrono::seconds(0));
+  }
+  // The server was out of reach and is back: nothing is waited for but what it asked for.
+  void try_again(SteadyTime now) {
+    backoff_.reset();
+    if (failed_ && !asked_) retry_ = std::min(retry_, now);
   }
   // Whatever was written is there no more.
   void forget() {
@@ -68,7 +75,7 @@ class WriteState {
   std::optional<std::string> wanted_;
   std::optional<SteadyTime> written_;
   SteadyTime retry_{}, anew_{};
-  bool dirty_ = false, failed_ = false;
+  bool dirty_ = false, failed_ = false, asked_ = false;
 };
 
 }  // namespace omnitide::kubernetes

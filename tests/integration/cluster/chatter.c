@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PORT = 9999, MOST_HEARD = 4096, MOST_TARGETS = 16 };
+enum { PORT = 9999, MOST_HEARD = 4096, MOST_TARGETS = 64 };
 
 static double now(void) {
   struct timespec at;

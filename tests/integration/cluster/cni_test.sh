@@ -8,6 +8,8 @@ root="$(cd "$here/../../.." && pwd -P)"
 source "$here/../checks.bash"
 # shellcheck source=tests/integration/cluster/nodes.bash
 source "$here/nodes.bash"
+# shellcheck source=tests/integration/cluster/chatter.bash
+source "$here/chatter.bash"
 image="${1:?the image}"
 : "${OMNITIDE_CLUSTER:?}" "${OMNITIDE_CLUSTER_RUN:?}" "${OMNITIDE_SHARED:?}"
 work="$(mktemp -d)"
@@ -36,26 +38,21 @@ $init
 YAML
 }
 apply() { kubectl apply -f - >/dev/null; }
-addresses() { kubectl -n shop get pod "$1" -o 'jsonpath={.status.podIPs[*].ip}'; }
 running() { kubectl -n shop wait --for=condition=Ready "pod/$1" --timeout=60s >/dev/null; }
-sent() { kubectl -n shop logs "$1" -c main | grep -q '^sent [1-9]'; }
-heard_by() { kubectl -n shop logs "$1"; } # SINK
-# hears SINK POD: all of what the pod sends; deaf: nothing of it.
-hears() {
-  local each lines
-  lines="$(heard_by "$1")"
-  for each in $(addresses "$2"); do
-    grep -qxF "udp $each" <<<"$lines" && grep -qxF "tcp $each" <<<"$lines" || return 1
-  done
-}
-deaf() {
-  local each lines
-  lines="$(heard_by "$1")"
-  for each in $(addresses "$2"); do
-    if grep -F " $each" <<<"$lines" | grep -qE " ${each//./\\.}\$"; then return 1; fi
-  done
-}
 all_hear() { hears sink1 "$1" && hears sink2 "$1"; }
+# is_heard NAME SECONDS POD: by all, in that time; else what was heard of it, and when.
+is_heard() {
+  local each sink
+  if within "$2" all_hear "$3"; then ok "$1" && return; fi
+  not_ok "$1"
+  for sink in sink1 sink2; do
+    for each in $(addresses "$3"); do
+      kubectl -n shop logs --timestamps $sink | grep -F " $each" | sed "s/^/        $sink: /" || echo "        $sink: nothing of $each"
+    done
+  done
+  kubectl -n shop get pod "$3" -o json | jq -c '.status.containerStatuses[0].state'
+  for each in 1 2; do on_node $each find /sys/fs/bpf -name '*-in' -o -name '*-out' | sed "s/^/        node $each: /"; done
+}
 all_deaf() { deaf sink1 "$1" && deaf sink2 "$1"; }
 
 agents() { kubectl -n omnitide-system rollout status ds/omnitide-agent --timeout=90s >/dev/null 2>&1; }
@@ -69,9 +66,7 @@ entry_says() { [[ "$(entry "$1" | jq -r .absent)" == "$2" ]]; }
 part_on() { agent "$1" status -o json | jq -e '.parts[] | select(.name == "cni") | .state == "PART_STATE_ON"' >/dev/null; }
 
 set_up() {
-  gcc -Wall -Os -static -s -o "$work/chatter" "$here/chatter.c" &&
-    "$OMNITIDE_SHARED/cluster/oci-image" localhost/chatter:1 "$work/chatter.tar" --entrypoint /chatter "$work/chatter:/chatter" >/dev/null &&
-    "$OMNITIDE_CLUSTER" load "$image" "$work/chatter.tar" >/dev/null || exit 1
+  load_chatter "$image" || exit 1
   for node in 1 2; do on_node $node cat $list >"$work/list$node"; done
   kubectl create namespace shop >/dev/null
   for node in 1 2; do pod sink$node $node sink sink; done | apply
@@ -100,7 +95,7 @@ first_packets() {
   for each in 1 2; do pod "loud$each" "$each" loud "send, '0', $targets"; done | apply
   for each in 1 2; do
     check "loud$each runs" running "loud$each"
-    check "loud$each, without a policy, is heard by all, UDP and TCP, IPv4 and IPv6" within 10 all_hear "loud$each"
+    is_heard "loud$each, without a policy, is heard by all, UDP and TCP, IPv4 and IPv6" 10 "loud$each"
   done
   for each in "${names[@]}"; do running "$each" || not_ok "$each runs"; done
   for each in "${names[@]}"; do
@@ -108,7 +103,7 @@ first_packets() {
     check "$each: nothing has passed since its first microsecond" all_deaf "$each"
   done
   kubectl -n shop label pod silent1 app=loud --overwrite >/dev/null
-  check "silent1 with another label is heard" within 10 all_hear silent1
+  is_heard "silent1 with another label is heard" 10 silent1
   kubectl -n shop delete pods -l 'app in (silent, loud)' --wait=true >/dev/null
 }
 
@@ -149,13 +144,13 @@ agent_absent() {
   set_selector '{"omnitide.io/none":null}'
   kubectl -n omnitide-system set env ds/omnitide-agent OMNITIDE_KUBERNETES_CNI_ABSENT=open >/dev/null
   check "an agent is back" agents
-  check "absent, closed: opened by the agent that comes" within 20 all_hear orphan
+  is_heard "absent, closed: opened by the agent that comes" 20 orphan
   check "a changed setting is in the entry" within 20 entry_says 1 open
   set_selector '{"omnitide.io/none":"true"}'
   check "the agents are away again" within 40 no_agents
   pod free 1 loud "send, '0', $targets" | apply
   check "absent, open: a pod starts" running free
-  check "absent, open: it is heard" within 10 all_hear free
+  is_heard "absent, open: it is heard" 10 free
   set_selector '{"omnitide.io/none":null}'
   check "and back" agents
   kubectl -n shop delete pods -l app=loud --wait=true >/dev/null
@@ -172,7 +167,7 @@ removal() {
   done
   pod last 1 silent "send, '0', $targets" | apply
   check "removed: a pod starts" running last
-  check "removed: and is open" within 10 all_hear last
+  is_heard "removed: and is open" 10 last
 }
 
 set_up

@@ -9,7 +9,7 @@ source "$here/../checks.bash"
 # shellcheck source=tests/integration/cluster/nodes.bash
 source "$here/nodes.bash"
 image="${1:?the image}"
-: "${OMNITIDE_CLUSTER:?}" "${OMNITIDE_CLUSTER_RUN:?}"
+: "${OMNITIDE_CLUSTER:?}" "${OMNITIDE_CLUSTER_RUN:?}" "${OMNITIDE_SHARED:?}"
 space=omnitide-system
 work="$(mktemp -d)"
 trap 'rm -rf -- "$work"' EXIT
@@ -76,6 +76,8 @@ set_up() {
     kubelets $node >"$work/kubelets-$node"
   done
   "$OMNITIDE_CLUSTER" load "$image" >/dev/null || exit 1
+  kubectl apply --server-side -f "$OMNITIDE_SHARED/crds/clusternetworkpolicies.yaml" >/dev/null
+  kubectl wait --for=condition=Established crd/clusternetworkpolicies.policy.networking.k8s.io --timeout=20s >/dev/null
   kubectl apply -k "$work/kustomize/overlays/faulty" >"$work/apply" 2>&1 || not_ok "apply" "$(cat "$work/apply")"
   check "agents rolled out" kubectl -n $space rollout status ds/omnitide-agent --timeout=90s
   for node in 1 2; do
@@ -175,8 +177,8 @@ policy_event() { # KIND NAME REASON
   kubectl get events.events.k8s.io -A -o json | jq -e --arg kind "$1" --arg name "$2" --arg reason "$3" \
     '[.items[] | select(.regarding.kind == $kind and .regarding.name == $name and .reason == $reason)] | length == 1' >/dev/null
 }
-accepted() { # STATUS
-  [[ "$(kubectl get hostpolicy bad -o json | jq -r '.status.conditions[]? | select(.type == "omnitide.io/Accepted") | .status')" == "$1" ]]
+accepted() { # KIND STATUS
+  [[ "$(kubectl get "$1" bad -o json | jq -r '.status.conditions[]? | select(.type == "omnitide.io/Accepted") | .status')" == "$2" ]]
 }
 host_policy() { # EXCEPTION: outside of its cidr it is refused by the agents, which no schema can say
   kubectl apply -f - >/dev/null <<YAML
@@ -189,10 +191,25 @@ spec:
   ingress: [{from: [{ipBlock: {cidr: 192.0.2.0/24, except: [$1]}}]}]
 YAML
 }
+cluster_policy() { # OPERATOR: one that there is not is refused by the agents; the schema takes any text
+  kubectl apply -f - >/dev/null <<YAML
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: bad}
+spec:
+  tier: Admin
+  priority: 10
+  subject: {namespaces: {matchExpressions: [{key: no-such, operator: $1}]}}
+  ingress: [{name: none, action: Deny, from: [{namespaces: {matchLabels: {no-such: namespace}}}]}]
+YAML
+}
 policies() {
   host_policy 198.51.100.0/25
   check "a refused HostPolicy has one Event for both nodes" within 20 policy_event HostPolicy bad PolicyRefused
-  check "and is not accepted" within 10 accepted False
+  check "and is not accepted" within 10 accepted hostpolicy False
+  cluster_policy Sometimes
+  check "a refused ClusterNetworkPolicy has one Event for both nodes" within 20 policy_event ClusterNetworkPolicy bad PolicyRefused
+  check "and is not accepted, either" within 10 accepted clusternetworkpolicy False
   kubectl apply -f - >/dev/null <<'YAML'
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -201,7 +218,9 @@ spec: {podSelector: {matchLabels: {no-such: pod}}, ingress: [{from: [{ipBlock: {
 YAML
   check "a NetworkPolicy that means something else than it says has an Event" within 20 policy_event NetworkPolicy odd PolicyRemark
   host_policy 192.0.2.0/25
-  check "mended, it is accepted" within 20 accepted True
+  check "mended, it is accepted" within 20 accepted hostpolicy True
+  cluster_policy Exists
+  check "mended, the ClusterNetworkPolicy is accepted" within 20 accepted clusternetworkpolicy True
 }
 
 kubelet_untouched() {

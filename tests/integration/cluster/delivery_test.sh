@@ -62,10 +62,28 @@ no_object() { [[ -z "$(kubectl get ds,sa,cm,secret,lease,clusterrole,clusterrole
 # Debian's bpftool knows no tcx: what is attached by it shows as a program that is loaded.
 no_program() { local shown && shown="$(bpftool prog show)" && ! grep -q 'name policy_' <<<"$shown"; }
 
+# Of labels, conditions and taints, on any Node; and no object of a kind that is deleted with its definition.
+nothing_on_nodes() {
+  kubectl get nodes -o json | jq -e '[.items[] | (.metadata.labels | keys[] | select(test("omnitide.io/|^feature.node.kubernetes.io/"))),
+    (.status.conditions[].type | select(IN("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable") | not)),
+    (.spec.taints[]?.key | select(test("omnitide.io/")))] | . == [] or (debug | false)' >/dev/null
+}
+no_inventory() { [[ -z "$(kubectl get nodeinventories -o name 2>/dev/null)" ]]; }
+labelled() { kubectl get node "node-$1" -o json | jq -e '[.metadata.labels | keys[] | select(test("omnitide.io/"))] | length > 0' >/dev/null; }
+with_conditions() { kubectl get node "node-$1" -o json | jq -e 'any(.status.conditions[]; .type == "KernelDeadlock")' >/dev/null; }
+wrote() { # HOW
+  for node in 1 2; do
+    check "$1: node $node has labels of the agent" within 20 labelled $node
+    check "$1: node $node has conditions of the agent" within 20 with_conditions $node
+  done
+}
+
 is_gone() {
   check "$1: no agent is left" within 60 no_agent
   check "$1: no object is left" within 30 no_object
   check "$1: no program of policy is loaded" within 10 no_program
+  check "$1: no Node has a label, a condition or a taint" nothing_on_nodes
+  check "$1: no NodeInventory is left" no_inventory
   for node in 1 2; do
     check "$1: node $node: no pin is left" no_pin "$node"
     check "$1: node $node: the runtime's network configuration is as it was" no_entry "$node"
@@ -84,6 +102,7 @@ with_kustomize() {
   kubectl -n $space rollout restart ds/omnitide-agent >/dev/null
   check "kustomize: a roll-out ends" rolled_out
   check "kustomize: omnitide-cni is chained" within 20 has_entry 1
+  wrote kustomize
   check "kustomize: state outlives the pod" same "$(on_node 1 find /var/lib/omnitide -type f | sort)" "$before"
   check "kustomize: delete" kubectl delete -k "$root/manifests/kustomize/overlays/local" --wait=true --timeout=90s
   is_gone kustomize
@@ -121,6 +140,7 @@ with_helm() {
   check "helm: upgrade with a configuration" "$helm" upgrade omnitide-agent "$root/manifests/helm/omnitide-agent" "${options[@]}" \
     --set config.log.level=debug --wait --timeout 90s
   check "helm: the configuration arrived" same "$(agent 1 config show -o json | jq -r '.items[] | select(.key == "log.level") | .value')" debug
+  wrote helm
   check "helm: uninstall" "$helm" uninstall omnitide-agent --namespace $space --wait --timeout 90s
   kubectl delete namespace $space --wait=true --timeout=60s >/dev/null
   is_gone helm
@@ -129,7 +149,7 @@ with_helm() {
 # The chart with the local values renders what the local overlay has, but for what each kind of delivery adds of its own.
 same_objects() {
   local strip='[.[] | if .items then .items[] else . end | select(.kind | test("^(DaemonSet|(Cluster)?Role(Binding)?|ValidatingAdmissionPolicy(Binding)?)$")) |
-    {kind, name: .metadata.name, rules, roleRef, subjects, spec: (.spec // {} | del(.template.metadata.annotations["checksum/config"]) |
+    select(.metadata.annotations["helm.sh/hook"] == null) | {kind, name: .metadata.name, rules, roleRef, subjects, spec: (.spec // {} | del(.template.metadata.annotations["checksum/config"]) |
       del(.template.spec.volumes[]? | select(.name == "config")))}] | sort_by(.kind, .name)'
   "$helm" template omnitide-agent "$root/manifests/helm/omnitide-agent" --namespace $space --values "$root/manifests/helm/omnitide-agent/values-k3s.yaml" \
     --set host.mountPropagation=None "${new_pods[@]}" --set-json 'extraEnv=[{"name":"OMNITIDE_POLICY_MODE","value":"enforce"}]' | kubectl create --dry-run=client -o json -f - | jq -S -s "$strip" >"$work/helm.json"

@@ -82,19 +82,19 @@ YAML
 # The PodMonitor as Prometheus Operator writes it into the configuration, as far as ours goes.
 scrape_config() {
   kubectl -n $space get podmonitor omnitide-agent -o json | jq --arg kubeconfig "$OMNITIDE_CLUSTER_RUN/admin.conf" --arg token $token '
-    .metadata.namespace as $space | .spec as $spec | $spec.podMetricsEndpoints[0] as $end
-    | {job_name: ("podMonitor/" + $space + "/" + .metadata.name + "/0"), honor_labels: ($end.honorLabels // false), scrape_interval: "1s", scrape_timeout: "1s",
-       metrics_path: $end.path, scheme: $end.scheme, authorization: {type: $end.authorization.type, credentials: $token},
+    .metadata.namespace as $space | .spec as $spec | $spec.podMetricsEndpoints[0] as $endpoint
+    | {job_name: ("podMonitor/" + $space + "/" + .metadata.name + "/0"), honor_labels: ($endpoint.honorLabels // false), scrape_interval: "1s", scrape_timeout: "1s",
+       metrics_path: $endpoint.path, scheme: $endpoint.scheme, authorization: {type: $endpoint.authorization.type, credentials: $token},
        kubernetes_sd_configs: [{role: "pod", kubeconfig_file: $kubeconfig, namespaces: {names: [$space]}}],
        relabel_configs: (
          [$spec.selector.matchLabels | to_entries[] | {action: "keep", source_labels: ["__meta_kubernetes_pod_label_" + (.key | gsub("[^a-zA-Z0-9]"; "_"))], regex: .value},
-          {action: "keep", source_labels: ["__meta_kubernetes_pod_container_port_name"], regex: $end.port},
+          {action: "keep", source_labels: ["__meta_kubernetes_pod_container_port_name"], regex: $endpoint.port},
           {source_labels: ["__meta_kubernetes_namespace"], target_label: "namespace"},
           {source_labels: ["__meta_kubernetes_pod_container_name"], target_label: "container"},
           {source_labels: ["__meta_kubernetes_pod_name"], target_label: "pod"},
-          {target_label: "endpoint", replacement: $end.port},
+          {target_label: "endpoint", replacement: $endpoint.port},
           {source_labels: ["__meta_kubernetes_pod_label_" + ($spec.jobLabel | gsub("[^a-zA-Z0-9]"; "_"))], target_label: "job", regex: "(.+)"}]
-         + [$end.relabelings[] | with_entries(.key |= gsub("(?<c>[A-Z])"; "_" + (.c | ascii_downcase)))])}'
+         + [$endpoint.relabelings[] | with_entries(.key |= gsub("(?<c>[A-Z])"; "_" + (.c | ascii_downcase)))])}'
 }
 
 set_up() {
@@ -120,6 +120,7 @@ set_up() {
   check "the rules are good ones as the cluster has them" promtool check rules "$work/rules.json"
   scrape_config | jq --arg rules "$work/rules.json" '{global: {evaluation_interval: "1s"}, rule_files: [$rules], scrape_configs: [.]}' >"$work/prometheus.json"
   check "the PodMonitor is a good configuration" promtool check config "$work/prometheus.json"
+  check "it has something to scrape" jq -e '.scrape_configs | length == 1' "$work/prometheus.json"
   prometheus --config.file="$work/prometheus.json" --storage.tsdb.path="$work/tsdb" --web.listen-address=127.0.0.1:9090 >"$work/prometheus.log" 2>&1 &
   pids+=("$!")
 }

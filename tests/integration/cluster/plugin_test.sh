@@ -117,6 +117,35 @@ explanations() {
   check "explain: a change is seen" within 5 explains 9090 '^ALLOWED'
 }
 
+# A node that the DaemonSet does not select any more: its agent does not go for good, and leaves everything.
+left_behind() {
+  check "uninstall-node: refused where an agent runs" code 1 uninstall-node node-2
+  check "uninstall-node: and says so" says 'an agent runs on this node'
+  check "uninstall-node: node 2 is chained, labelled" within 20 still_there 2
+  kubectl label node node-1 shop=open >/dev/null
+  kubectl -n omnitide-system patch ds omnitide-agent --type=merge -p '{"spec":{"template":{"spec":{"nodeSelector":{"shop":"open"}}}}}' >/dev/null
+  check "uninstall-node: node 2 has no agent" within 60 alone 1
+  check "uninstall-node: and what it left" still_there 2
+  check "uninstall-node: done" code 0 uninstall-node node-2
+  check "uninstall-node: what was taken out" says 'omnitide-cni is taken out of'
+  check "uninstall-node: node 2 has no pin" no_pin 2
+  check "uninstall-node: node 2 has no entry" no_entry 2
+  check "uninstall-node: Node 2 has no label, condition, NodeInventory or Lease" clean_node 2
+  check "uninstall-node: node 1 is as it was" still_there 1
+  check "uninstall-node: again, with nothing left" code 0 uninstall-node node-2
+  check "uninstall-node: a node that is none" code 2 uninstall-node node-9
+  kubectl -n omnitide-system patch ds omnitide-agent --type=merge -p '{"spec":{"template":{"spec":{"nodeSelector":{"shop":null}}}}}' >/dev/null
+  check "uninstall-node: an agent comes back" kubectl -n omnitide-system rollout status ds/omnitide-agent --timeout=90s
+}
+alone() { [[ "$(kubectl -n omnitide-system get pods -l app.kubernetes.io/name=omnitide-agent -o 'jsonpath={.items[*].spec.nodeName}')" == "node-$1" ]]; }
+own_words() { # NODE: what is said of it in the cluster
+  kubectl get node "node-$1" -o json | jq -r '(.metadata.labels | keys[] | select(test("omnitide.io/"))), (.status.conditions[].type | select(. == "KernelDeadlock"))'
+  kubectl get nodeinventory "node-$1" -o name 2>/dev/null
+  kubectl -n omnitide-system get lease "omnitide-node-node-$1" -o name 2>/dev/null
+}
+still_there() { has_entry "$1" && ! no_pin "$1" && own_words "$1" >"$work/words" && grep -q KernelDeadlock "$work/words" && grep -q lease "$work/words"; }
+clean_node() { own_words "$1" >"$work/words"; [[ ! -s "$work/words" ]] || { cat "$work/words" >&2 && return 1; }; }
+
 complaints() {
   check "a pod that is none" code 2 policy explain --from shop/nobody --to shop/db
   check "is named" complains 'no pod shop/nobody'
@@ -142,6 +171,7 @@ nodes_and_health
 flows_of_all
 explanations
 complaints
+left_behind
 kubectl delete -k "$root/manifests/kustomize/overlays/local" --wait=true --timeout=90s >/dev/null
 echo "$passed passed, $failed failed"
 [[ $failed -eq 0 ]]

@@ -178,7 +178,7 @@ without_api() {
   echo $! >"$OMNITIDE_CLUSTER_RUN/apiserver.pid"
   within 30 kubectl get --raw /readyz >/dev/null 2>&1
   kubectl -n shop delete networkpolicy clients >/dev/null
-  patience=45 # an agent asks again after 30 seconds at most, at random
+  patience=40 # the first of an agent's requests comes after 30 seconds at most, at random, and all others with it
   everywhere "API server back: a change arrives" blocked client1
   patience=5
   allow_clients

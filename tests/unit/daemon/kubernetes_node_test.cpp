@@ -252,6 +252,34 @@ TEST_CASE("an agent that is told to end while it takes things away ends with tha
   REQUIRE(told.loop.until([&] { return api.times("DELETE " + kLease) == 2; }));
 }
 
+TEST_CASE("one that only takes away asks first who it is, and writes nothing") {
+  Api api;
+  {
+    Told told(api);
+    told.node->leave(true);
+    told.node->stop();
+    REQUIRE(told.loop.until([&] { return told.node->left(); }));
+    CHECK(told.node->left_behind().empty());
+  }
+  CHECK(api.times("PATCH " + kNode) == 1);
+  CHECK(api.body("PATCH " + kNode).find("feature.node.kubernetes.io") == std::string::npos);
+  CHECK(api.times("DELETE " + kLease) == 1);
+  CHECK(api.times("DELETE " + kInventory) == 1);
+  CHECK(api.times("PATCH " + kLease) == 0);
+
+  Api other([](const std::string& what, const Http2Asked&) -> std::optional<Http2Answer> {
+    if (what != "GET " + kNode) return std::nullopt;
+    return refused(403, "no");
+  });
+  Told told(other);
+  told.node->leave(true);
+  told.node->stop();
+  REQUIRE(told.loop.until([&] { return told.node->left(); }));
+  CHECK(told.node->left_behind().find("labels") == 0);
+  CHECK(other.times("PATCH " + kNode) == 0);
+  CHECK(other.times("DELETE " + kLease) == 1);
+}
+
 TEST_CASE("without rights nothing is tried for ever, and what is left is told") {
   Api api([](const std::string& what, const Http2Asked&) -> std::optional<Http2Answer> {
     if (what == "DELETE " + kInventory) return refused(403, "forbidden");

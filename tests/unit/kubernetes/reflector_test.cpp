@@ -190,6 +190,18 @@ TEST_CASE("Retry-After is the least that is waited") {
   CHECK(reflector.next(1600).time == 8600ms);
 }
 
+TEST_CASE("after a server's return its refusals are waited for from the least on") {
+  Reflector reflector({.first_wait = 800ms, .longest_wait = 30'000ms});
+  for (int i = 0; i < 9; ++i) {
+    reflector.refused(fault(0), false);
+    (void)after_waits(reflector);
+  }
+  reflector.returned();
+  reflector.refused(fault(404), false);
+  CHECK(reflector.next(800).time == 800ms);
+  CHECK(reflector.next(0).kind == Kind::stream);
+}
+
 TEST_CASE("a server that ends watches at once is not asked without end") {
   Reflector reflector = watching();
   (void)reflector.next(0);

@@ -151,6 +151,47 @@ TEST_CASE("a watch that is let in has no problem any more, however long it is si
   CHECK(one.client.traffic().received > 0);
 }
 
+TEST_CASE("a server that is back is asked at once by everybody who waited for it, but who was told when to come") {
+  test::Loop loop;
+  bool back = false;
+  Api api([&back](const Http2Asked& asked, std::size_t) {
+    const std::string& path = asked.headers.at(":path");
+    if (path.find("/pods") == std::string::npos)
+      return back ? Http2Answer{.status = 200, .body = "{}"} : Http2Answer{.reset = 2};
+    if (path.find("fieldSelector=told") != std::string::npos)
+      return Http2Answer{.status = 429, .headers = {{"retry-after", "3600"}}};
+    return back ? Http2Answer{.headers = {{"content-type", std::string(kProtobufType)}}, .open = true}
+                : Http2Answer{.reset = 2};
+  });
+  constexpr Reflector::Limits kSlow{.first_wait = 3600s, .longest_wait = 3600s};
+  Client client(loop.context, loop.pool, api.access());
+  const auto asked = [&api] { return api.asked().size(); };
+  test::FollowedKind<Pod> pods(loop, client, {.resource = kPods, .limits = kSlow});
+  test::FollowedKind<Pod> told(loop, client, {.resource = kPods, .scope = {.fields = "told"}, .limits = kSlow});
+  REQUIRE(loop.until([&] { return asked() == 2; }));
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_error());
+  CHECK(asked() == 3);
+  back = true;
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_value());
+  REQUIRE(loop.until([&] { return asked() == 5 && !pods.watcher.followed().problem; }));
+  CHECK(told.watcher.followed().problem.has_value());
+  int returns = 0;
+  std::shared_ptr<void> kept = client.on_return([&returns] { ++returns; });
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_value());
+  CHECK(returns == 0);  // it was there all the time
+  back = false;
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_error());
+  back = true;
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_value());
+  CHECK(returns == 1);
+  kept.reset();
+  back = false;
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_error());
+  back = true;
+  CHECK(loop.run(client.get(kNodes, {"", "n"})).has_value());
+  CHECK(returns == 1);
+}
+
 TEST_CASE("a refused token is read anew at once, and only once for each request") {
   test::Loop loop;
   test::TempTree tree;

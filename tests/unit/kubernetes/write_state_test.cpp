@@ -79,4 +79,17 @@ TEST_CASE("what is no more to be said is not written, and what is gone is writte
   CHECK_FALSE(state.due().has_value());
 }
 
+TEST_CASE("a server that is back is tried at once, unless it named a time") {
+  WriteState state(kLimits);
+  state.want("a");
+  state.began();
+  state.failed(kNow, 1'000);
+  state.try_again(kNow);
+  CHECK(state.due(kNow));
+  state.failed(kNow, 0, 5s);
+  state.try_again(kNow);
+  CHECK_FALSE(state.due(kNow + 4s));
+  CHECK(state.due(kNow + 5s));
+}
+
 }  // namespace omnitide::kubernetes
