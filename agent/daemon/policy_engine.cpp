@@ -165,9 +165,12 @@ void PolicyEngine::publish(const policy::PlanUpdate& update, bool whole) {
   note_sets(update, whole);
   report_.failure.clear();
   report_.last_change = wall_now();
-  log::info(log::Part::policy, whole ? "policy published" : "policy changed",
-            {{"endpoints", std::to_string(compiler_->use().endpoints)},
-             {"took", fmt::format("{:.2f}ms", (report_.parse + report_.compile + report_.publish).count() * 1000)}});
+  const bool told = whole || changes_told_.pass(steady_clock::now());
+  log::write(log::Part::policy, told ? log::Level::info : log::Level::debug,
+             whole ? "policy published" : "policy changed",
+             {{"endpoints", std::to_string(compiler_->use().endpoints)},
+              {"took", fmt::format("{:.2f}ms", (report_.parse + report_.compile + report_.publish).count() * 1000)},
+              {"not_logged", std::to_string(told && !whole ? changes_told_.suppressed() : 0)}});
 }
 
 void PolicyEngine::note_sets(const policy::PlanUpdate& update, bool whole) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/base/clock.hpp"
+#include "agent/base/log.hpp"
 #include "agent/config/config.hpp"
 #include "agent/policy/compiler.hpp"
 #include "agent/policy/directory.hpp"
@@ -102,8 +103,9 @@ class PolicyEngine {
   std::vector<policy::Fault> file_faults_;
   registration::DesiredRef desired_;
   PolicyReport report_;
-  bool whole_next_ = true;     // the next publication replaces everything
-  bool compile_anew_ = false;  // the compiler has not taken what the store has
+  bool whole_next_ = true;                                // the next publication replaces everything
+  bool compile_anew_ = false;                             // the compiler has not taken what the store has
+  log::Throttle changes_told_{std::chrono::seconds(10)};  // a large cluster changes a hundred times a second
 };
 
 [[nodiscard]] enforcement::Options enforcement_options(const config::PolicyConfig& config);

@@ -14,6 +14,13 @@ bool comes_before(const ObjectKey& left, const ObjectKey& right) {
   return std::tuple(rank(left), left) < std::tuple(rank(right), right);
 }
 
+void forget(Profile& profile, const Address& address) {
+  const auto found = std::ranges::find(profile.addresses, address);
+  if (found == profile.addresses.end()) return;
+  *found = profile.addresses.back();
+  profile.addresses.pop_back();
+}
+
 // The widest of the prefixes: those that lie in no other one.
 std::vector<Prefix> widest(std::vector<Prefix> prefixes) {
   std::ranges::sort(prefixes);
@@ -41,10 +48,12 @@ void AddressTable::claim(const Address& address, const ObjectKey& who, Profile& 
   std::vector<Claimant>& all = claims_[address];
   const auto at = std::ranges::lower_bound(all, who, comes_before, &Claimant::who);
   if (at != all.end() && at->who == who) {
+    forget(*at->profile, address);
     at->profile = &profile;
   } else {
     all.insert(at, {.who = who, .profile = &profile});
   }
+  profile.addresses.push_back(address);
   if (all.size() > 1) contested_.insert(address);
   unsettled_.insert(host_prefix(address));
   changed_claims_.insert(address);
@@ -53,7 +62,11 @@ void AddressTable::claim(const Address& address, const ObjectKey& who, Profile& 
 void AddressTable::drop(const Address& address, const ObjectKey& who) {
   const auto found = claims_.find(address);
   if (found == claims_.end()) return;
-  std::erase_if(found->second, [&who](const Claimant& claimant) { return claimant.who == who; });
+  std::erase_if(found->second, [&](const Claimant& claimant) {
+    if (claimant.who != who) return false;
+    forget(*claimant.profile, address);
+    return true;
+  });
   if (found->second.size() < 2) contested_.erase(address);
   if (found->second.empty()) claims_.erase(found);
   unsettled_.insert(host_prefix(address));
@@ -121,6 +134,10 @@ std::set<ObjectKey> AddressTable::settle() {
   }
   for (const Prefix& cidr : widest(std::move(changed)))
     look_at(cidr);
+  for (const Profile* profile : peers_.take_changed_profiles()) {
+    for (const Address& address : profile->addresses)
+      unsettled_.insert(host_prefix(address));
+  }
   std::set<ObjectKey> out;
   for (const Prefix& where : std::exchange(unsettled_, {})) {
     place(where);

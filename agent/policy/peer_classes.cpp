@@ -1,6 +1,6 @@
-// Matchers, and the part of PeerIndex that goes by address: blocks, the classes of addresses that they make,
-// identities.
+// Matchers, and the classes of peers and of addresses that those in use make: identities.
 #include <algorithm>
+#include <iterator>
 
 #include "agent/policy/peer_index.hpp"
 
@@ -38,7 +38,7 @@ std::vector<std::uint64_t> serials(const std::vector<Record*>& records) {
 
 bool matches(const Matcher& matcher, const IdentityRecord& identity) {
   if (identity.is_pod() ? matcher.key->any_pod : matcher.key->any_other) return true;
-  const auto& selections = identity.key->profile->selections;
+  const auto& selections = identity.key->peer_class->selections;
   const auto& blocks = identity.key->address_class->blocks;
   return std::ranges::any_of(matcher.selections, [&](Selection* one) { return contains_sorted(selections, one); }) ||
          std::ranges::any_of(matcher.blocks, [&](BlockRecord* one) { return contains_sorted(blocks, one); });
@@ -96,8 +96,10 @@ Matcher& PeerIndex::find_matcher(bool any_peer, const std::vector<Peer>& peers) 
 
 void PeerIndex::hold(Matcher& matcher) {
   if (matcher.uses++ > 0) return;
-  for (Selection* selection : matcher.selections)
+  for (Selection* selection : matcher.selections) {
     ++selection->uses;
+    if (selection->peer_uses++ == 0) changed_selections_.push_back(selection);
+  }
   for (BlockRecord* block : matcher.blocks) {
     if (block->uses++ == 0) changed_blocks_.push_back(block);
   }
@@ -106,8 +108,10 @@ void PeerIndex::hold(Matcher& matcher) {
 void PeerIndex::release(Matcher& matcher) {
   if (--matcher.uses > 0) return;
   matchers_.leave(matcher);
-  for (Selection* selection : matcher.selections)
+  for (Selection* selection : matcher.selections) {
+    if (--selection->peer_uses == 0) changed_selections_.push_back(selection);
     release(*selection);
+  }
   for (BlockRecord* block : matcher.blocks) {
     if (--block->uses > 0) continue;
     blocks_.leave(*block);
@@ -156,18 +160,44 @@ AddressClass& PeerIndex::class_of(const Prefix& where) {
   return *made;
 }
 
+std::unordered_set<Profile*> PeerIndex::take_changed_profiles() {
+  std::unordered_set<Profile*> out;
+  for (Selection* selection : std::exchange(changed_selections_, {})) {
+    if (selection->active == (selection->peer_uses > 0)) continue;
+    selection->active = !selection->active;
+    out.insert(selection->profiles.begin(), selection->profiles.end());
+  }
+  return out;
+}
+
+PeerClass& PeerIndex::class_of(const Profile& profile) {
+  std::vector<Selection*> selections;
+  std::ranges::copy_if(profile.selections, std::back_inserter(selections), &Selection::active);
+  const auto [made, fresh] = peer_classes_.find_or_make(
+      {.kind = profile.key->kind, .selections = serials(selections), .ports = profile.key->ports});
+  if (fresh) {
+    made->selections = std::move(selections);
+    for (Selection* selection : made->selections)
+      insert_sorted(selection->classes, made);
+    for (const NamedPort& port : made->key->ports)
+      insert_sorted(with_port_[port.name], made);
+  }
+  return *made;
+}
+
 IdentityRecord* PeerIndex::hold_identity(Profile& profile, const Prefix& where) {
   AddressClass& address_class = class_of(where);
-  const auto [identity, fresh] = identities_.find_or_make({.profile = &profile, .address_class = &address_class});
+  PeerClass& peer_class = class_of(profile);
+  const auto [identity, fresh] = identities_.find_or_make({.peer_class = &peer_class, .address_class = &address_class});
   if (fresh) {
     const bool world = &profile == nobody_ && address_class.blocks.empty();
     identity->id = world ? kWorld : next_id(profile.key->kind == ProfileKey::Kind::pod);
     by_id_.emplace(identity->id, identity);
-    insert_sorted(profile.identities, identity);
+    insert_sorted(peer_class.identities, identity);
     insert_sorted(address_class.identities, identity);
   }
   if (identity->uses++ == 0) {
-    ++profile.uses;
+    ++peer_class.uses;
     ++address_class.uses;
     changed_identities_.push_back(identity);
   }
@@ -177,7 +207,7 @@ IdentityRecord* PeerIndex::hold_identity(Profile& profile, const Prefix& where) 
 void PeerIndex::release(IdentityRecord& identity) {
   if (--identity.uses > 0) return;
   identities_.leave(identity);
-  release(*identity.key->profile);
+  if (--identity.key->peer_class->uses == 0) peer_classes_.leave(*identity.key->peer_class);
   if (--identity.key->address_class->uses == 0) classes_.leave(*identity.key->address_class);
   changed_identities_.push_back(&identity);
 }

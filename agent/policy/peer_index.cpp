@@ -116,8 +116,6 @@ void PeerIndex::link(Profile& profile) {
       insert_sorted(selection->profiles, &profile);
     }
   }
-  for (const NamedPort& port : profile.key->ports)
-    insert_sorted(with_port_[port.name], &profile);
 }
 
 void PeerIndex::link(Selection& selection) {
@@ -148,8 +146,6 @@ void erase_from(Map& map, const Key& key, const Record* record) {
 void PeerIndex::unlink(Profile& profile) {
   for (const std::uint64_t at : anchors(*profile.key))
     erase_from(profiles_at_, at, &profile);
-  for (const NamedPort& port : profile.key->ports)
-    erase_from(with_port_, port.name, &profile);
   for (Selection* selection : profile.selections)
     erase_sorted(selection->profiles, &profile);
 }
@@ -191,8 +187,8 @@ void PeerIndex::release(Selection& selection) {
   if (--selection.uses == 0) selections_.leave(selection);
 }
 
-const std::vector<Profile*>& PeerIndex::with_port(const std::string& name) const {
-  static const std::vector<Profile*> kNone;
+const std::vector<PeerClass*>& PeerIndex::with_port(const std::string& name) const {
+  static const std::vector<PeerClass*> kNone;
   const auto found = with_port_.find(name);
   return found == with_port_.end() ? kNone : found->second;
 }
@@ -206,9 +202,15 @@ void PeerIndex::sweep() {
       erase_sorted(block->matchers, &matcher);
   });
   identities_.sweep([this](IdentityRecord& identity) {
-    erase_sorted(identity.key->profile->identities, &identity);
+    erase_sorted(identity.key->peer_class->identities, &identity);
     erase_sorted(identity.key->address_class->identities, &identity);
     by_id_.erase(identity.id);
+  });
+  peer_classes_.sweep([this](PeerClass& peer_class) {
+    for (Selection* selection : peer_class.selections)
+      erase_sorted(selection->classes, &peer_class);
+    for (const NamedPort& port : peer_class.key->ports)
+      erase_from(with_port_, port.name, &peer_class);
   });
   classes_.sweep([](AddressClass& address_class) {
     for (BlockRecord* block : address_class.blocks)

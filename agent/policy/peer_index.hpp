@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "agent/policy/records.hpp"
@@ -16,6 +17,7 @@ struct RecordHash {
   std::size_t operator()(const Block& key) const;
   std::size_t operator()(const MatcherKey& key) const;
   std::size_t operator()(const ClassKey& key) const;
+  std::size_t operator()(const PeerClassKey& key) const;
   std::size_t operator()(const IdentityKey& key) const;
   std::size_t operator()(const Prefix& key) const;
 };
@@ -41,11 +43,13 @@ class PeerIndex {
 
   // Blocks that have begun or ended to be used since the last call; from then on classes know it.
   [[nodiscard]] std::vector<BlockRecord*> take_changed_blocks();
+  // The same of selections: these are the profiles whose class is another one now.
+  [[nodiscard]] std::unordered_set<Profile*> take_changed_profiles();
   // Identities that addresses have begun or ended to have, with `counted` as it is now.
   [[nodiscard]] std::vector<IdentityRecord*> take_changed_identities();
 
-  // Profiles of pods with a port of that name, in no order.
-  [[nodiscard]] const std::vector<Profile*>& with_port(const std::string& name) const;
+  // Classes of pods with a port of that name, in no order.
+  [[nodiscard]] const std::vector<PeerClass*>& with_port(const std::string& name) const;
   [[nodiscard]] const Pool<ClassKey, AddressClass, RecordHash>& classes() const { return classes_; }
   [[nodiscard]] const IdentityRecord* identity(IdentityId id) const;
   [[nodiscard]] std::uint32_t pods() const { return counted_pods_; }      // counted identities
@@ -65,6 +69,7 @@ class PeerIndex {
   [[nodiscard]] Selection& find_selection(SelectionKey key);
   [[nodiscard]] BlockRecord& find_block(const Block& block);
   [[nodiscard]] AddressClass& class_of(const Prefix& where);
+  [[nodiscard]] PeerClass& class_of(const Profile& profile);
   [[nodiscard]] IdentityId next_id(bool pod);
 
   Pool<ProfileKey, Profile, RecordHash> profiles_;
@@ -72,6 +77,7 @@ class PeerIndex {
   Pool<Block, BlockRecord, RecordHash> blocks_;
   Pool<MatcherKey, Matcher, RecordHash> matchers_;
   Pool<ClassKey, AddressClass, RecordHash> classes_;
+  Pool<PeerClassKey, PeerClass, RecordHash> peer_classes_;
   Pool<IdentityKey, IdentityRecord, RecordHash> identities_;
   Profile* nobody_ = nullptr;
 
@@ -79,10 +85,11 @@ class PeerIndex {
   // selects must have one.
   std::unordered_map<std::uint64_t, std::vector<Profile*>> profiles_at_;
   std::unordered_map<std::uint64_t, std::vector<Selection*>> selections_at_;
-  std::unordered_map<std::string, std::vector<Profile*>> with_port_;
+  std::unordered_map<std::string, std::vector<PeerClass*>> with_port_;
   std::unordered_map<Prefix, std::vector<BlockRecord*>, RecordHash> active_;  // by cidr
   std::array<std::uint32_t, 129> active_lengths_{};                           // how many of active_ have this length
   std::vector<BlockRecord*> changed_blocks_;
+  std::vector<Selection*> changed_selections_;
   std::vector<IdentityRecord*> changed_identities_;
   std::unordered_map<IdentityId, const IdentityRecord*> by_id_;
   IdentityId first_identity_, next_pod_, next_other_;

@@ -1,9 +1,9 @@
 // What the compiler gives and ebpf/enforcement puts into the kernel: numbers and bits, no selectors and no text that a
 // packet's verdict does not need. docs/adr/0006-policy-data-path.md has the whole picture.
 //
-//   identity   what the rules can tell apart about an address: a pod's namespace, labels and named ports, a node's
-//   labels,
-//              and the CIDRs that contain it. Immutable: a changed label is another identity.
+//   identity   what the rules in use tell apart about an address: which of their selectors select the pod or node, a
+//              pod's named ports, and which of their CIDRs contain it. Immutable: a pod that another selector selects,
+//              or a selector that comes into use, is another identity.
 //   rule set   the rules of one direction of one or more endpoints, in order of precedence. Immutable. Rule i is bit i.
 //   peer row   for a set and an identity: the rules whose peers include it.
 //   port row   for a set and a port prefix: the rules whose ports include it.

@@ -238,17 +238,17 @@ void PolicyTable::add_rule(Part& part, const Rule& rule) {
 void PolicyTable::count_groups(Part& part) {
   for (std::uint32_t i = 0; i < part.rules.size(); ++i) {
     PartRule& rule = part.rules[i];
-    Profiles profiles;
+    std::set<const PeerClass*, BySerial> classes;
     for (const PortMatch& port : rule.names) {
       std::vector<NamedRule>& rules = named_[port.name];
       const NamedRule mine{.part = &part, .rule = i};
       if (std::ranges::find(rules, mine) == rules.end()) rules.push_back(mine);
-      const std::vector<Profile*>& with_port = peers_.with_port(port.name);
-      profiles.insert(with_port.begin(), with_port.end());
+      const std::vector<PeerClass*>& with_port = peers_.with_port(port.name);
+      classes.insert(with_port.begin(), with_port.end());
     }
-    for (const Profile* profile : profiles) {
-      const std::vector<ResolvedPort> ports = resolve(rule.names, profile->key->ports);
-      for (const IdentityRecord* identity : profile->identities) {
+    for (const PeerClass* peer_class : classes) {
+      const std::vector<ResolvedPort> ports = resolve(rule.names, peer_class->key->ports);
+      for (const IdentityRecord* identity : peer_class->identities) {
         if (!identity->counted || !matches(*rule.matcher, *identity)) continue;
         for (const ResolvedPort& port : ports)
           ++rule.groups[port];
@@ -259,14 +259,14 @@ void PolicyTable::count_groups(Part& part) {
 
 void PolicyTable::recount(const IdentityRecord& identity) {
   std::set<std::pair<Part*, std::uint32_t>> seen;
-  const Profile& profile = *identity.key->profile;
-  for (const NamedPort& named : profile.key->ports) {
+  const std::vector<NamedPort>& own = identity.key->peer_class->key->ports;
+  for (const NamedPort& named : own) {
     const auto found = named_.find(named.name);
     if (found == named_.end()) continue;
     for (const auto& [part, index] : found->second) {
       PartRule& rule = part->rules[index];
       if (!seen.insert({part, index}).second || !matches(*rule.matcher, identity)) continue;
-      for (const ResolvedPort& port : resolve(rule.names, profile.key->ports)) {
+      for (const ResolvedPort& port : resolve(rule.names, own)) {
         std::uint32_t& count = rule.groups[port];
         count += identity.counted ? 1U : ~0U;
         if (part->owner != nullptr && count == (identity.counted ? 1U : 0U)) touch(*part->owner);

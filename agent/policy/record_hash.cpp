@@ -74,8 +74,18 @@ std::size_t RecordHash::operator()(const ClassKey& key) const {
   return hash.value();
 }
 
+std::size_t RecordHash::operator()(const PeerClassKey& key) const {
+  HashOf hash;
+  hash.add(static_cast<std::uint64_t>(key.kind));
+  for (const std::uint64_t serial : key.selections)
+    hash.add(serial);
+  for (const NamedPort& port : key.ports)
+    hash.add(port.name).add(port.number);
+  return hash.value();
+}
+
 std::size_t RecordHash::operator()(const IdentityKey& key) const {
-  return HashOf().add(key.profile->serial).add(key.address_class->serial).value();
+  return HashOf().add(key.peer_class->serial).add(key.address_class->serial).value();
 }
 
 std::size_t RecordHash::operator()(const Prefix& key) const {

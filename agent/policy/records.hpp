@@ -23,12 +23,13 @@ struct Selection;
 struct BlockRecord;
 struct Matcher;
 struct AddressClass;
+struct PeerClass;
 struct IdentityRecord;
 struct SetRecord;
 struct PodState;
 struct PolicyState;
 
-// All that rules can tell apart about a pod or a node, apart from its addresses.
+// All that a selector could go by about a pod or a node, apart from its addresses.
 struct ProfileKey {
   enum class Kind : std::uint8_t { none, pod, node };  // none: of an address that is no pod's and no node's
   Kind kind = Kind::none;
@@ -42,9 +43,9 @@ struct ProfileKey {
 struct Profile : Pooled {
   const ProfileKey* key = nullptr;
   std::vector<Selection*> selections;  // that select it
-  std::vector<IdentityRecord*> identities;
-  std::set<PodState*> endpoints;  // pods of this node
-  SetRecord* ingress = nullptr;   // of these endpoints; null: open
+  std::vector<Address> addresses;      // that are claimed for it, in no order
+  std::set<PodState*> endpoints;       // pods of this node
+  SetRecord* ingress = nullptr;        // of these endpoints; null: open
   SetRecord* egress = nullptr;
   bool keep_established = false;
 };
@@ -60,7 +61,10 @@ struct SelectionKey {
 
 struct Selection : Pooled {
   const SelectionKey* key = nullptr;
+  bool active = false;                 // in the classes of peers
+  std::uint32_t peer_uses = 0;         // by matchers in use
   std::vector<Profile*> profiles;      // that it selects
+  std::vector<PeerClass*> classes;     // that have it
   std::vector<Matcher*> matchers;      // of which it is part
   std::vector<PolicyState*> subjects;  // policies whose subject it is
 };
@@ -100,8 +104,23 @@ struct AddressClass : Pooled {
   std::uint32_t pods = 0, others = 0;  // counted identities
 };
 
+// What the rules in use here tell apart about a pod or a node, apart from its addresses: of a cluster's thousands of
+// labels and namespaces only those that a policy of this node's pods asks for make a difference.
+struct PeerClassKey {
+  ProfileKey::Kind kind = ProfileKey::Kind::none;
+  std::vector<std::uint64_t> selections;  // serials of active ones, ascending
+  std::vector<NamedPort> ports;
+  bool operator==(const PeerClassKey&) const = default;
+};
+
+struct PeerClass : Pooled {
+  const PeerClassKey* key = nullptr;
+  std::vector<Selection*> selections;
+  std::vector<IdentityRecord*> identities;
+};
+
 struct IdentityKey {
-  Profile* profile = nullptr;
+  PeerClass* peer_class = nullptr;
   AddressClass* address_class = nullptr;
   bool operator==(const IdentityKey&) const = default;
 };

@@ -27,29 +27,29 @@ const Bits& at(const Map& map, const typename Map::key_type& key) {
 // A set that was there before: new ones have all their rows when they are made.
 bool stays(const SetRecord& set) { return set.published && set.uses > 0; }
 
-bool resolves(const SetRecord::Named& named, const Profile& profile) {
-  const std::vector<ResolvedPort> ports = resolve(named.source->names, profile.key->ports);
+bool resolves(const SetRecord::Named& named, const PeerClass& peer_class) {
+  const std::vector<ResolvedPort> ports = resolve(named.source->names, peer_class.key->ports);
   return std::ranges::binary_search(ports, named.port);
 }
 
 // What a set's rules say, by what an identity is made of.
 struct Contributions {
-  std::unordered_map<Profile*, Bits> by_profile;
+  std::unordered_map<PeerClass*, Bits> by_peer;
   std::unordered_map<AddressClass*, Bits> by_class;
   std::unordered_map<IdentityRecord*, Bits> by_identity;  // named ports of egress rules
 
   explicit Contributions(const SetRecord& set) {
     for (const SetRecord::Peers& peers : set.peers) {
       for (const Selection* selection : peers.matcher->selections) {
-        for (Profile* profile : selection->profiles)
-          add(by_profile[profile], peers.rules);
+        for (PeerClass* peer_class : selection->classes)
+          add(by_peer[peer_class], peers.rules);
       }
       for (const BlockRecord* block : peers.matcher->blocks) {
         for (AddressClass* address_class : block->classes)
           add(by_class[address_class], peers.rules);
       }
     }
-    for (auto& [profile, bits] : by_profile)
+    for (auto& [peer_class, bits] : by_peer)
       settle(bits);
     for (auto& [address_class, bits] : by_class)
       settle(bits);
@@ -57,11 +57,11 @@ struct Contributions {
 
   void add_named(const SetRecord& set, const PeerIndex& index) {
     for (const SetRecord::Named& named : set.named) {
-      std::unordered_set<Profile*> seen;
+      std::unordered_set<PeerClass*> seen;
       for (const PortMatch& port : named.source->names) {
-        for (Profile* profile : index.with_port(port.name)) {
-          if (!seen.insert(profile).second || !resolves(named, *profile)) continue;
-          for (IdentityRecord* identity : profile->identities) {
+        for (PeerClass* peer_class : index.with_port(port.name)) {
+          if (!seen.insert(peer_class).second || !resolves(named, *peer_class)) continue;
+          for (IdentityRecord* identity : peer_class->identities) {
             if (identity->counted && matches(*named.matcher, *identity)) by_identity[identity].push_back(named.rule);
           }
         }
@@ -122,13 +122,13 @@ void SetTable::add_rows_of(SetRecord& set) {
   const auto consider = [&](IdentityRecord* identity) {
     if (!identity->counted || set.rows.contains(identity)) return;
     Bits bits = identity->is_pod() ? set.any_pod : set.any_other;
-    merge(bits, at(all.by_profile, identity->key->profile));
+    merge(bits, at(all.by_peer, identity->key->peer_class));
     merge(bits, at(all.by_class, identity->key->address_class));
     merge(bits, at(all.by_identity, identity));
     if (bits != (identity->is_pod() ? set.default_pod : set.default_other)) store(set, *identity, std::move(bits));
   };
-  for (const auto& [profile, bits] : all.by_profile)
-    std::ranges::for_each(profile->identities, consider);
+  for (const auto& [peer_class, bits] : all.by_peer)
+    std::ranges::for_each(peer_class->identities, consider);
   for (const auto& [identity, bits] : all.by_identity)
     consider(identity);
   for (const auto& [address_class, bits] : all.by_class)
@@ -148,19 +148,19 @@ void SetTable::add_rows_for(IdentityRecord& identity) {
         if (stays(*use.set)) add(found[use.set], use.set->peers[use.index].rules);
     }
   };
-  const Profile& profile = *identity.key->profile;
-  for (const Selection* selection : profile.selections)
+  const PeerClass& peer_class = *identity.key->peer_class;
+  for (const Selection* selection : peer_class.selections)
     add_uses(selection->matchers);
   for (const BlockRecord* block : identity.key->address_class->blocks)
     add_uses(block->matchers);
   for (SetRecord* set : with_defaults_) {
     if (stays(*set)) found.try_emplace(set);
   }
-  if (identity.is_pod() && !profile.key->ports.empty()) {
+  if (identity.is_pod() && !peer_class.key->ports.empty()) {
     for (SetRecord* set : with_named_) {
       if (!stays(*set)) continue;
       for (const SetRecord::Named& named : set->named) {
-        if (resolves(named, profile) && matches(*named.matcher, identity)) found[set].push_back(named.rule);
+        if (resolves(named, peer_class) && matches(*named.matcher, identity)) found[set].push_back(named.rule);
       }
     }
   }

@@ -157,6 +157,10 @@ Changes Store::settle(const std::vector<Held::iterator>& touched) {
     Entry& held = entry->second;
     const ObjectRef before = std::exchange(held.before, nullptr);
     held.touched = false;
+    if (held.claims.size() > 1)
+      contested_.insert(entry->first);
+    else
+      contested_.erase(entry->first);
     if (held.claims.empty()) {
       if (before) out.removals.push_back(entry->first);
       held_.erase(entry);
@@ -172,22 +176,29 @@ Changes Store::settle(const std::vector<Held::iterator>& touched) {
 
 Changes Store::apply(std::vector<SourceUpdate> updates) {
   std::vector<Held::iterator> touched;
-  std::set<const Source*> gone;
+  std::vector<Source> gone;
   for (SourceUpdate& update : updates) {
     if (update.content) {
       const auto at = sources_.try_emplace(std::move(update.source)).first;
       replace(at->first, at->second, std::move(*update.content), touched);
+      if (at->second.faults.empty())
+        faulty_.erase(at->first);
+      else
+        faulty_.insert(at->first);
     } else if (const auto at = sources_.find(update.source); at != sources_.end()) {
       for (const Held::iterator entry : std::exchange(at->second.entries, {}))
         drop(at->first, entry, touched);
       at->second.faults.clear();
       at->second.skipped = 0;
-      gone.insert(&at->first);
+      faulty_.erase(at->first);
+      gone.push_back(at->first);
     }
   }
   Changes changes = settle(touched);
-  std::erase_if(sources_,
-                [&gone](const auto& source) { return gone.count(&source.first) > 0 && source.second.entries.empty(); });
+  for (const Source& source : gone) {
+    const auto at = sources_.find(source);
+    if (at != sources_.end() && at->second.entries.empty() && at->second.faults.empty()) sources_.erase(at);
+  }
   return changes;
 }
 
@@ -213,9 +224,12 @@ std::size_t Store::skipped() const {
 
 std::vector<Fault> Store::faults() const {
   std::vector<Fault> out;
-  for (const auto& [source, content] : sources_)
+  for (const Source& source : faulty_) {
+    const Content& content = sources_.at(source);
     out.insert(out.end(), content.faults.begin(), content.faults.end());
-  for (const auto& [key, entry] : held_) {
+  }
+  for (const ObjectKey& key : contested_) {
+    const Entry& entry = held_.at(key);
     const Object& first = *entry.claims.front().object;
     for (std::size_t i = 1; i < entry.claims.size(); ++i) {
       const Object& later = *entry.claims[i].object;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,9 @@ class Store {
 
   std::map<Source, Content> sources_;
   Held held_;
+  // What faults() has to look at, of thousands of sources that are right: asked after each change.
+  std::set<Source> faulty_;
+  std::set<ObjectKey> contested_;  // that several sources say
 };
 
 }  // namespace omnitide::policy

@@ -5,10 +5,8 @@
 #include <stdexcept>
 
 #include "agent/base/text.hpp"
-#include "agent/policy/compiler.hpp"
-#include "agent/policy/parse.hpp"
 #include "ebpf/enforcement/encode.hpp"
-#include "tests/bench/policy_cluster.hpp"
+#include "tests/bench/policy_told_apart.hpp"
 #include "tests/bench/rows.hpp"
 #include "tests/harness/enforced_node.hpp"
 
@@ -19,15 +17,6 @@ using bench::Cluster;
 
 void need(const Result<>& done) {
   if (done.has_error()) throw std::runtime_error(done.error().text());
-}
-
-policy::Changes objects(const std::string& text) {
-  policy::Parsed parsed = policy::parse(text, "cluster.yaml");
-  if (!parsed.faults.empty()) throw std::runtime_error(parsed.faults.front().text());
-  policy::Changes out;
-  for (policy::Object& object : parsed.objects)
-    out.upserts.push_back(std::make_shared<const policy::Object>(std::move(object)));
-  return out;
 }
 
 // Devices with host routes for the pods of this node.
@@ -51,7 +40,7 @@ class Bench {
   };
   // A compiler and a kernel that have nothing yet.
   Cold from_cold(const std::string& node_name) {
-    const policy::Changes all = objects(bench::whole_text(cluster_));
+    const policy::Changes all = bench::objects_of(bench::whole_text(cluster_));
     compiler_.emplace(policy::Compiler::Options{.node_name = node_name});
     Cold out;
     policy::PlanUpdate plan;
@@ -96,13 +85,13 @@ class Bench {
     last_identity_ = identity(last_address_);
     moved_.resize(cluster_.pods);
     moved_[pod] = !moved_[pod];
-    return objects(bench::pod_text(cluster_, pod, moved_[pod]));
+    return bench::objects_of(bench::pod_text(cluster_, pod, moved_[pod]));
   }
 
   // A policy more, and one less; each with another port, for a pod of this node.
   policy::Changes policy(unsigned i) {
     const unsigned pod = i / 2 % cluster_.local;
-    policy::Changes out = objects(fmt::format(R"(
+    policy::Changes out = bench::objects_of(fmt::format(R"(
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {{name: more, namespace: team-{0}}}
@@ -112,8 +101,8 @@ spec:
   - from: [{{podSelector: {{matchLabels: {{app: app-{2}}}}}}}]
     ports: [{{port: {3}}}]
 )",
-                                              pod % cluster_.namespaces, pod / cluster_.namespaces % 10,
-                                              (pod / cluster_.namespaces + 5) % 10, 9000 + i / 2));
+                                                        pod % cluster_.namespaces, pod / cluster_.namespaces % 10,
+                                                        (pod / cluster_.namespaces + 5) % 10, 9000 + i / 2));
     if (i % 2 == 0) return out;
     out.removals = {policy::key_of(*out.upserts.front())};
     out.upserts.clear();
@@ -173,11 +162,12 @@ void change_by_change(const Cluster& cluster, unsigned count) {
       if (!times.settle.empty())
         bench::row("  settling afterwards, p99", fmt::format("{:.2f} ms", bench::percentile(times.settle, 99)));
     };
-    const auto label = [&](unsigned i) { return bench.label(i * 7 % cluster.pods); };
+    const std::vector<unsigned> pods = bench::pods_told_apart(cluster);
+    const auto label = [&](unsigned i) { return bench.label(pods[i % pods.size()]); };
     report("a pod's label", bench.changes(count, true, label));
     report("a pod's label, in a row", bench.changes(count, false, label));
     report("the same pod's label, in a row",
-           bench.changes(std::min(count, 200U), false, [&](unsigned) { return bench.label(3); }));
+           bench.changes(std::min(count, 200U), false, [&](unsigned) { return bench.label(pods.front()); }));
     need(node->settle());
     report("a policy more or less", bench.changes(count, true, [&bench](unsigned i) { return bench.policy(i); }));
   });

@@ -3,8 +3,6 @@
 //   policy_latency write DIRECTORY namespace|object PODS POLICIES LOCAL     a cluster, a file for each namespace or
 //   object policy_latency change DIRECTORY namespace|object PINS CHANGES LOCAL     measures; PINS is the agent's
 //   policy.pin_dir
-#include <bpf/bpf.h>
-
 #include <filesystem>
 #include <stdexcept>
 #include <string>
@@ -12,12 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "agent/base/address.hpp"
-#include "agent/base/fd.hpp"
 #include "agent/base/text.hpp"
-#include "ebpf/abi/policy.h"
-#include "ebpf/enforcement/encode.hpp"
-#include "tests/bench/policy_cluster.hpp"
+#include "tests/bench/pinned_policy.hpp"
+#include "tests/bench/policy_told_apart.hpp"
 #include "tests/bench/rows.hpp"
 
 namespace {
@@ -34,46 +29,28 @@ unsigned number(const std::string& text) {
   return *value;
 }
 
-UniqueFd pinned(const std::string& folder, const std::string& map) {
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    const int fd = bpf_obj_get((entry.path() / map).c_str());
-    if (fd >= 0) return UniqueFd(fd);
-  }
-  throw std::runtime_error("no map " + map + " is pinned below " + folder);
-}
-
-std::uint32_t identity(int addresses, unsigned pod) {
-  const policy_address key = enforcement::encode(*parse_address(bench::pod_address(pod)));
-  policy_location value{};
-  return bpf_map_lookup_elem(addresses, &key, &value) == 0 ? value.identity : 0;
-}
-
 void change(const std::string& directory, bool single, const std::string& pins, unsigned count, unsigned local) {
   bench::Cluster cluster;
   cluster.local = local;
-  const UniqueFd addresses = pinned(pins, "addresses"), publication = pinned(pins, "publication");
-  const auto sequence = [&publication] {
-    const std::uint32_t zero = 0;
-    policy_publication now{};
-    if (bpf_map_lookup_elem(publication.get(), &zero, &now) != 0)
-      throw std::runtime_error("publication is not readable");
-    return now.sequence;
-  };
+  const bench::PinnedPolicy policy(pins);
+  const std::vector<unsigned> pods = bench::pods_told_apart(cluster);
   std::vector<double> resting, busy;
   for (unsigned i = 0; i < 2 * count; ++i) {
     const bool pause = i / cluster.namespaces % 2 == 0;
-    const unsigned pod = i * 7 % cluster.pods, team = pod % cluster.namespaces;
-    const bool moved = i / cluster.pods % 2 == 0;
+    const unsigned pod = pods[i % pods.size()], team = pod % cluster.namespaces;
+    // In a file of a namespace only one pod is moved at a time, and the last one moves back.
+    const bool moved = !single || i / pods.size() % 2 == 0;
     const std::string text =
         single ? bench::pod_text(cluster, pod, moved) : bench::team_text(cluster, team, moved ? pod : ~0U);
     const std::string name = single ? fmt::format("pod-{}.yaml", pod) : fmt::format("team-{}.yaml", team);
-    const std::uint32_t before = identity(addresses.get(), pod);
+    const Address address = *parse_address(bench::pod_address(pod));
+    const std::uint32_t before = policy.identity(address);
     const std::string draft = directory + "/.draft";
     bench::write_text(draft, text);
     const auto begin = std::chrono::steady_clock::now();
     std::filesystem::rename(draft, directory + "/" + name);
     // The address has its new identity, and the publication is over: all endpoints see it.
-    while (identity(addresses.get(), pod) == before || sequence() % 2 != 0)
+    while (policy.identity(address) == before || !policy.at_rest())
       if (std::chrono::steady_clock::now() - begin > kLongest) throw std::runtime_error("the change is not enforced");
     (pause ? resting : busy)
         .push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());

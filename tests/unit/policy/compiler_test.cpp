@@ -119,9 +119,13 @@ TEST_CASE("what is relocated has its new line, and nothing is published") {
 }
 
 TEST_CASE("a block around all pods needs no row for each of them") {
-  std::string yaml = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n";
-  for (int i = 1; i <= 100; ++i)
+  std::string yaml = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n", peers;
+  for (int i = 1; i <= 100; ++i) {
     yaml += pod("x", fmt::format("p{}", i), fmt::format("id: p{}", i), running(fmt::format("10.0.0.{}", i)));
+    peers += fmt::format("\n      - podSelector: {{matchLabels: {{id: p{}}}}}", i);
+  }
+  // What makes them different to the node, with a row for each.
+  yaml += network_policy("x", "in", "\n    podSelector: {}\n    ingress:\n    - from:" + peers);
   const World world(yaml + network_policy("x", "out", R"(
     podSelector: {}
     policyTypes: [Egress]
@@ -130,7 +134,50 @@ TEST_CASE("a block around all pods needs no row for each of them") {
   CHECK_FALSE(world.egress("x/p1", "169.254.169.254"));
   CHECK_FALSE(world.egress("x/p1", "2001:db8::1"));
   CHECK(world.compiler().use().identities > 100);
-  CHECK(world.compiler().use().rows <= 4);
+  CHECK(world.compiler().use().rows <= 104);
+}
+
+TEST_CASE("what no policy of this node's pods asks for makes no identity and no row") {
+  std::string yaml;
+  for (int i = 0; i < 100; ++i) {
+    const std::string space = fmt::format("n{}", i);
+    yaml +=
+        fmt::format("---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {}, labels: {{team: t{}}}}}\n", space, i);
+    yaml += pod(space, "web", fmt::format("app: web, version: v{}", i), running(fmt::format("10.1.0.{}", i)));
+    yaml += pod(space, "other", fmt::format("app: other, version: v{}", i), running(fmt::format("10.2.0.{}", i)));
+    // Of pods that are elsewhere.
+    yaml += network_policy(space, "p",
+                           fmt::format(R"(
+    podSelector: {{matchLabels: {{app: web}}}}
+    ingress: [{{from: [{{podSelector: {{matchLabels: {{version: v{}}}}}}}]}}])",
+                                       i));
+  }
+  yaml +=
+      "---\napiVersion: v1\nkind: Pod\nmetadata: {namespace: n0, name: here, labels: {app: here}}\nspec: {nodeName: "
+      "here}\n" +
+      running("10.3.0.1") + "\n";
+  const std::string open = network_policy("n0", "in", R"(
+    podSelector: {matchLabels: {app: here}}
+    ingress: [{from: [{namespaceSelector: {}, podSelector: {matchLabels: {app: web}}}]}])");
+  World world(yaml + open, "here");
+  CHECK(world.ingress("n7/web", "n0/here"));
+  CHECK_FALSE(world.ingress("n7/other", "n0/here"));
+  CHECK(world.compiler().use().identities <= 4);
+  CHECK(world.compiler().use().rows == 1);
+  CHECK(world.apply(pod("n7", "web", "app: web, version: two", running("10.1.0.7"))).empty());
+
+  // A selector that comes into use moves the pods that it tells apart, and no others; when it goes, they move back.
+  const PlanUpdate more = world.apply(network_policy("n0", "more", R"(
+    podSelector: {matchLabels: {app: here}}
+    ingress: [{from: [{namespaceSelector: {matchLabels: {team: t7}}}]}])"));
+  CHECK(more.locations.size() == 2);
+  CHECK(world.ingress("n7/other", "n0/here"));
+  CHECK_FALSE(world.ingress("n8/other", "n0/here"));
+  const std::size_t identities = world.compiler().use().identities;
+  world.remove(ObjectKey::Kind::network_policy, "n0", "more");
+  CHECK(world.ingress("n7/web", "n0/here"));
+  CHECK_FALSE(world.ingress("n7/other", "n0/here"));
+  CHECK(world.compiler().use().identities < identities);
 }
 
 TEST_CASE("policies that select no pod of this node cost no prefixes and no sets") {

@@ -219,6 +219,24 @@ TEST_CASE("a text that could not be read to its end changes nothing, and is take
   CHECK(said(put(store, kB, space("c") + "---\nkind: [")) == Texts{"+Namespace c"});
 }
 
+TEST_CASE("faults are of the sources and objects that have them now") {
+  Store store;
+  (void)put(store, kB, policy_text("0") + space("a"));
+  (void)put(store, kA, space("a", "y") + policy_text("-1"));
+  REQUIRE(store.faults().size() == 3);
+  CHECK(store.faults()[0].file == "a.yaml");
+  CHECK(store.faults()[1].file == "b.yaml");
+  CHECK(store.faults()[2].object == "Namespace a");
+  (void)put(store, kA, space("b"));
+  REQUIRE(store.faults().size() == 1);
+  CHECK(store.faults()[0].file == "b.yaml");
+  (void)take_away(store, kB);
+  CHECK(store.faults().empty());
+  // Nothing is left of it when it comes again.
+  (void)put(store, kB, space("a"));
+  CHECK(store.faults().empty());
+}
+
 TEST_CASE("skipped objects are counted, and a source may be named twice in one step") {
   Store store;
   (void)put(store, kA, "---\nkind: Service\napiVersion: v1\n" + space("a"));
