@@ -51,8 +51,8 @@ class Reflector {
   [[nodiscard]] Effect page(std::string_view resource_version, std::string_view continuation);
   // Of either, also instead of an answer. `in_stream`: an ERROR event.
   void refused(const Fault& fault, bool in_stream);
-  // The server was out of reach and is not any more: what it refuses now is refused for the first time, as kinds that it
-  // does not know yet are by a server that starts.
+  // The server was out of reach and is not any more: what it refuses now is refused for the first time, as kinds that
+  // it does not know yet are by a server that starts.
   void returned() { backoff_.reset(); }
 
   // A whole state has come, and what has changed since is known, or will be asked for.
