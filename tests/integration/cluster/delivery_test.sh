@@ -63,14 +63,16 @@ no_object() { [[ -z "$(kubectl get ds,sa,cm,secret,lease,clusterrole,clusterrole
 no_program() { local shown && shown="$(bpftool prog show)" && ! grep -q 'name policy_' <<<"$shown"; }
 
 # Of labels, conditions and taints, on any Node; and no object of a kind that is deleted with its definition.
-nothing_on_nodes() {
-  kubectl get nodes -o json | jq -e '[.items[] | (.metadata.labels | keys[] | select(test("omnitide.io/|^feature.node.kubernetes.io/"))),
-    (.status.conditions[].type | select(IN("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable") | not)),
-    (.spec.taints[]?.key | select(test("omnitide.io/")))] | . == [] or (debug | false)' >/dev/null
+nothing_on_nodes() { no_words && no_inventory; }
+no_words() {
+  local said
+  said="$(conditions_of 1 && conditions_of 2 && kubectl get nodes -o json | jq -r '.items[] |
+    (.metadata.labels | keys[] | select(test("omnitide.io/|^feature.node.kubernetes.io/"))), (.spec.taints[]?.key | select(test("omnitide.io/")))')" || return 1
+  [[ -z $said ]] || { echo "$said" >&2 && return 1; }
 }
 no_inventory() { [[ -z "$(kubectl get nodeinventories -o name 2>/dev/null)" ]]; }
 labelled() { kubectl get node "node-$1" -o json | jq -e '[.metadata.labels | keys[] | select(test("omnitide.io/"))] | length > 0' >/dev/null; }
-with_conditions() { kubectl get node "node-$1" -o json | jq -e 'any(.status.conditions[]; .type == "KernelDeadlock")' >/dev/null; }
+with_conditions() { [[ -n "$(conditions_of "$1")" ]]; }
 wrote() { # HOW
   for node in 1 2; do
     check "$1: node $node has labels of the agent" within 20 labelled $node
@@ -82,8 +84,7 @@ is_gone() {
   check "$1: no agent is left" within 60 no_agent
   check "$1: no object is left" within 30 no_object
   check "$1: no program of policy is loaded" within 10 no_program
-  check "$1: no Node has a label, a condition or a taint" nothing_on_nodes
-  check "$1: no NodeInventory is left" no_inventory
+  check "$1: no Node has a label, a condition, a taint or a NodeInventory" nothing_on_nodes
   for node in 1 2; do
     check "$1: node $node: no pin is left" no_pin "$node"
     check "$1: node $node: the runtime's network configuration is as it was" no_entry "$node"

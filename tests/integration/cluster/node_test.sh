@@ -226,6 +226,9 @@ removal() {
 }
 
 "$OMNITIDE_CLUSTER" load "$image" >/dev/null || exit 1
+# ClusterNetworkPolicies are listed, too, where the server has no WatchList.
+kubectl apply --server-side -f "$OMNITIDE_SHARED/crds/clusternetworkpolicies.yaml" >/dev/null
+kubectl wait --for=condition=Established crd/clusternetworkpolicies.policy.networking.k8s.io --timeout=20s >/dev/null
 install "installed"
 if [[ -n "${OMNITIDE_AUDIT_DIR:-}" ]]; then
   kubectl get clusterroles,roles -A -l app.kubernetes.io/part-of=omnitide -o json >"$OMNITIDE_AUDIT_DIR/granted.json"

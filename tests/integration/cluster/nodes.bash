@@ -21,6 +21,12 @@ agent_pid() {
   return 1
 }
 
+# conditions_of NODE: types that are not kubelet's.
+conditions_of() {
+  kubectl get node "node-$1" -o json |
+    jq -r '.status.conditions[].type | select(IN("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable") | not)'
+}
+
 no_pin() { [[ -z "$(on_node "$1" find /sys/fs/bpf -mindepth 1 ! -name '*.debug' -print -quit)" ]]; }
 
 # has_entry NODE, no_entry NODE: of omnitide-cni in the runtime's network configuration, and its file.

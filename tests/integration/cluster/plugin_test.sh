@@ -139,11 +139,12 @@ left_behind() {
 }
 alone() { [[ "$(kubectl -n omnitide-system get pods -l app.kubernetes.io/name=omnitide-agent -o 'jsonpath={.items[*].spec.nodeName}')" == "node-$1" ]]; }
 own_words() { # NODE: what is said of it in the cluster
-  kubectl get node "node-$1" -o json | jq -r '(.metadata.labels | keys[] | select(test("omnitide.io/"))), (.status.conditions[].type | select(. == "KernelDeadlock"))'
+  kubectl get node "node-$1" -o json | jq -r '.metadata.labels | keys[] | select(test("omnitide.io/"))'
+  conditions_of "$1" | sed 's/^/condition /'
   kubectl get nodeinventory "node-$1" -o name 2>/dev/null
   kubectl -n omnitide-system get lease "omnitide-node-node-$1" -o name 2>/dev/null
 }
-still_there() { has_entry "$1" && ! no_pin "$1" && own_words "$1" >"$work/words" && grep -q KernelDeadlock "$work/words" && grep -q lease "$work/words"; }
+still_there() { has_entry "$1" && ! no_pin "$1" && own_words "$1" >"$work/words" && grep -q '^condition ' "$work/words" && grep -q '^lease' "$work/words"; }
 clean_node() { own_words "$1" >"$work/words"; [[ ! -s "$work/words" ]] || { cat "$work/words" >&2 && return 1; }; }
 
 complaints() {
