@@ -307,7 +307,7 @@ constexpr std::array kKeys{
     Key{"policy.limits.total_rules", "64 to 4194304", "Rules of all pods of the node together.", "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_count(v, 64, 4194304, c.policy.limits.total_rules, p); },
         [](const Config& c) { return show(c.policy.limits.total_rules); }},
-    Key{"policy.limits.identities", "64 to 1048576", "Different kinds of peers: namespace and labels of pods, CIDRs.",
+    Key{"policy.limits.identities", "64 to 1048576", "Different kinds of peers, which the selectors and CIDRs of the policies in use tell apart; and addresses of pods and nodes.",
         "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_count(v, 64, 1048576, c.policy.limits.identities, p); },
         [](const Config& c) { return show(c.policy.limits.identities); }},

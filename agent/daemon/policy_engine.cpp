@@ -99,7 +99,7 @@ std::string PolicyEngine::may_not_start() const {
   return fmt::format("{} cannot be read, keeping the policy of an earlier start", config_.directory);
 }
 
-policy::Changes PolicyEngine::read(const PolicyWork& work) {
+policy::Changes PolicyEngine::read(PolicyWork& work) {
   std::vector<policy::SourceUpdate> updates;
   if (directory_ && work.directory) {
     policy::Directory::Reading reading = directory_->read(wall_now());
@@ -123,7 +123,9 @@ policy::Changes PolicyEngine::read(const PolicyWork& work) {
   for (auto each = work.kubernetes.rbegin(); each != work.kubernetes.rend(); ++each) {
     if (!told.insert(each->source).second) continue;
     policy::SourceUpdate update{{kKubernetesRank, each->source}, std::nullopt};
-    if (!each->text.empty()) update.content = policy::parse(each->text, "kubernetes");
+    // Its place is for what it says: of a whole cluster not all is there twice.
+    if (const std::string text = std::exchange(each->text, {}); !text.empty())
+      update.content = policy::parse(text, "kubernetes");
     updates.push_back(std::move(update));
   }
   return store_.apply(std::move(updates));
@@ -185,10 +187,10 @@ void PolicyEngine::note_sets(const policy::PlanUpdate& update, bool whole) {
   }
 }
 
-void PolicyEngine::defer(const PolicyWork& work) {
+void PolicyEngine::defer(PolicyWork& work) {
   deferred_.directory = work.directory;
   deferred_.desired = work.desired;
-  deferred_.kubernetes = work.kubernetes;
+  deferred_.kubernetes = std::move(work.kubernetes);
 }
 
 void PolicyEngine::add_deferred(PolicyWork& work) {

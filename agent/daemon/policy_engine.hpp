@@ -80,9 +80,9 @@ class PolicyEngine {
   [[nodiscard]] int events_fd() const { return enforcement_->events_fd(); }
 
  private:
-  void defer(const PolicyWork& work);
+  void defer(PolicyWork& work);
   void add_deferred(PolicyWork& work);
-  [[nodiscard]] policy::Changes read(const PolicyWork& work);
+  [[nodiscard]] policy::Changes read(PolicyWork& work);
   void compile_and_publish(const policy::Changes& changes);
   void publish(const policy::PlanUpdate& update, bool whole);
   void start_over();

@@ -160,12 +160,14 @@ asio::awaitable<bool> PolicyPart::one_turn() {
     PolicyReport report;
     std::vector<NamedFlow> flows;
   };
-  const PolicyWork work = std::exchange(wanted_, {});
+  // Moved on, never copied: the first state of a cluster is tens of megabytes of text.
+  const auto given = std::make_shared<PolicyWork>(std::exchange(wanted_, {}));
+  const PolicyTurn work(*given);
   const bool with_flows = std::exchange(want_flows_, false);
   ++turns_begun_;
-  std::function<Result<Outcome>()> job = [engine = engine_, work, with_flows]() -> Result<Outcome> {
+  std::function<Result<Outcome>()> job = [engine = engine_, given, with_flows]() -> Result<Outcome> {
     Outcome out;
-    out.report = engine->turn(work);
+    out.report = engine->turn(std::move(*given));
     if (with_flows) out.flows = engine->flows(kFlowsATime);
     return out;
   };
@@ -185,13 +187,13 @@ asio::awaitable<bool> PolicyPart::one_turn() {
   plan_next(work, published);
   for (const auto& pause : pauses_)
     pause->cancel();
-  if (work.any()) on_change_();
+  if (work.any) on_change_();
   co_return true;
 }
 
 // What nobody will tell of: a failed publication, a pod whose device is not known yet, a file that is being written.
 // Other turns, of which there are many while flows come in, put none of it off.
-void PolicyPart::plan_next(const PolicyWork& done, bool published) {
+void PolicyPart::plan_next(const PolicyTurn& done, bool published) {
   const auto now = std::chrono::steady_clock::now();
   const auto again = [now](std::optional<SteadyTime>& due, bool needed, bool tried, SteadyTime::duration after) {
     if (!needed) due.reset();
@@ -200,7 +202,7 @@ void PolicyPart::plan_next(const PolicyWork& done, bool published) {
   const bool pending =
       std::ranges::any_of(report_.enforcement.endpoints, [](const auto& each) { return !each.pending.empty(); });
   const bool unsettled = report_.enforcement.unsettled;
-  again(due_.retry, !report_.failure.empty(), done.retry || done.changes_objects(), kRetryAfter);
+  again(due_.retry, !report_.failure.empty(), done.retry, kRetryAfter);
   again(due_.search, pending, done.search, kSearchEvery);
   again(due_.reread, report_.again_after.has_value(), done.directory, report_.again_after.value_or(0ms));
   again(due_.latest_settling, unsettled, done.settle, kSettleLatest);

@@ -67,7 +67,16 @@ class PolicyPart {
                                                    std::chrono::milliseconds pause);
   void spawn(boost::asio::awaitable<void> work);
   void want(const std::function<void(PolicyWork&)>& change);
-  void plan_next(const PolicyWork& done, bool published);
+  struct PolicyTurn {  // what of the work counts afterwards
+    explicit PolicyTurn(const PolicyWork& work)
+        : any(work.any()),
+          retry(work.retry || work.changes_objects()),
+          directory(work.directory),
+          search(work.search),
+          settle(work.settle) {}
+    bool any, retry, directory, search, settle;
+  };
+  void plan_next(const PolicyTurn& done, bool published);
   void add_due(PolicyWork& work) const;
   void keep(std::vector<NamedFlow> flows);
   [[nodiscard]] Waited judge_wait() const;

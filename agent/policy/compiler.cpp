@@ -239,7 +239,8 @@ std::optional<Error> Compiler::State::over_limit() const {
   };
   const std::array<Check, 8> checks{{
       {"identities", peers.pods() + peers.others(), limits.identities, "identities of peers",
-       "give pods fewer labels of their own, use fewer CIDRs, or raise policy.limits.identities"},
+       "use fewer different selectors and CIDRs in policies for the pods of this node, or raise "
+       "policy.limits.identities"},
       {"cidrs", addresses.regions(), limits.cidrs, "different prefixes of ipBlock, except and networks",
        "merge neighbouring prefixes, or raise policy.limits.cidrs"},
       {"addresses", addresses.claims().size(), limits.addresses, "addresses of pods and nodes",

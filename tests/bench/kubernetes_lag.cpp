@@ -36,7 +36,7 @@ namespace {
 using namespace omnitide;
 
 constexpr std::int64_t kForget = 10'000'000'000;  // nobody waits longer
-constexpr long kLookEvery = 100'000;              // nanoseconds
+constexpr long kLookEvery = 400'000;              // nanoseconds; finer would take CPU from those who are measured
 constexpr std::uint16_t kServerPort = 6443;
 // An event of the kinds that are followed is longer; acknowledgements, PINGs and answers to a renewal are not.
 constexpr std::size_t kLeastEvent = 600;

@@ -40,12 +40,14 @@ rules:
 - level: None
 YAML
   export SCALE_PROGRAMS SCALE_SCRATCH="$scratch" OMNITIDE_SHARED="$shared"
-  OMNITIDE_APISERVER_ARGS="--audit-policy-file=$scratch/audit.yaml --audit-log-path=$scratch/audit.log" \
+  # The API server holds a gigabyte: on two cores each of its collections stops the writes for a second or more. Seldom ones, then.
+  GOGC=400 OMNITIDE_APISERVER_ARGS="--audit-policy-file=$scratch/audit.yaml --audit-log-path=$scratch/audit.log" \
     "$ROOT/tests/integration/cluster/run.sh" "$shared/cluster/cluster" "$0" "$@"
   exit
 fi
 
 # From here on within the cluster, in the control plane's network namespace.
+unset GOGC # is the control plane's alone
 scratch="$SCALE_SCRATCH" run="${OMNITIDE_CLUSTER_RUN:?}"
 load="$SCALE_PROGRAMS/load"
 size=(-pods "$pods" -namespaces "$namespaces" -policies "$policies" -nodes "$nodes" -local "$local_pods")
@@ -73,7 +75,7 @@ until_it() { # SECONDS WHAT COMMAND...
   local end=$((SECONDS + $1))
   until "${@:3}" >/dev/null 2>&1; do
     ((SECONDS < end)) || die "$2"
-    sleep 0.1
+    sleep 0.2
   done
 }
 
@@ -147,8 +149,8 @@ mark() {
   for name in "${names[@]}"; do cpu_of[$name]="$(cpu_ticks "${pid_of[$name]}")"; done
   for name in "${watchers_of[@]}"; do bytes_of[$name]="$(received "${pid_of[$name]}")"; done
 }
-# since_mark: sets cpu (of a core, percent) and rates (bytes a second) of each since mark().
-declare -A cpu=() rates=()
+# since_mark: sets cpu (of a core, percent), came (bytes) and rates (bytes a second) of each since mark().
+declare -A cpu=() rates=() came=()
 since_mark() {
   local name took=$((${EPOCHREALTIME/./} - marked)) hertz
   hertz="$(getconf CLK_TCK)"
@@ -156,7 +158,8 @@ since_mark() {
     cpu[$name]="$(awk -v t="$(($(cpu_ticks "${pid_of[$name]}") - cpu_of[$name]))" -v us="$took" -v hz="$hertz" 'BEGIN { printf "%.2f", t / hz / us * 1e8 }')"
   done
   for name in "${watchers_of[@]}"; do
-    rates[$name]="$(awk -v b="$(($(received "${pid_of[$name]}") - bytes_of[$name]))" -v us="$took" 'BEGIN { printf "%.0f", b / us * 1e6 }')"
+    came[$name]="$(($(received "${pid_of[$name]}") - bytes_of[$name]))"
+    rates[$name]="$(awk -v b="${came[$name]}" -v us="$took" 'BEGIN { printf "%.0f", b / us * 1e6 }')"
   done
 }
 tell() { # WHAT
@@ -226,8 +229,13 @@ mark
 phase busy "$rate" "$busy" all
 since_mark
 tell "$rate changes a second, $busy s"
-busy_apiserver="${cpu[apiserver]}"
+busy_apiserver="${cpu[apiserver]}" busy_agent="${cpu[agent]}" busy_informer="${cpu[informer-1]}" 
+# What is late at the end is waited for: the time is longer than that of the changes.
+read -r _ changes _ <<<"$answer"
+change_bytes="$((came[agent] / changes))" change_informer_bytes="$((came[informer-1] / changes))"
 memory "memory, after them"
+agent_kib="$(pss_kib "${pid_of[agent]}")" informer_kib="$(pss_kib "${pid_of[informer-1]}")" plain_kib="$(pss_kib "${pid_of[informer-2]}")"
+maps_kib="$(kernel_kib "${pid_of[agent]}" map)"
 start watch nsenter --net=/run/netns/oc-n2 "$load" watch -kubeconfig "$run/admin.conf" -count "$watchers"
 until_it 30 "the watchers do not start" grep -q ^watching "$scratch/watch.out"
 sleep 3
@@ -235,8 +243,8 @@ mark
 phase crowded "$rate" "$crowded" all
 since_mark
 tell "$rate changes a second, $watchers nodes more, $crowded s"
-printf 'API server, a node more: %s %% of a core (%s without, %s with %s)\n' \
-  "$(awk -v a="$busy_apiserver" -v b="${cpu[apiserver]}" -v n="$watchers" 'BEGIN { printf "%.3f", (b - a) / n }')" "$busy_apiserver" "${cpu[apiserver]}" "$watchers"
+node_cost="$(awk -v a="$busy_apiserver" -v b="${cpu[apiserver]}" -v n="$watchers" 'BEGIN { printf "%.3f", (b - a) / n }')"
+printf 'API server, a node more: %s %% of a core (%s without, %s with %s)\n' "$node_cost" "$busy_apiserver" "${cpu[apiserver]}" "$watchers"
 memory "memory, at the end"
 end_process "${pid_of[watch]}"
 minutes="$(awk -v a="$asked_since" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", (b - a) / 60 }')"
@@ -244,8 +252,33 @@ printf 'lines in the log of the agent: %s\n' "$(wc -l <"$scratch/agent.err")"
 for name in informer-1 informer-2; do kill -TERM "${pid_of[$name]}" && wait "${pid_of[$name]}"; done
 for each in alone busy crowded; do
   printf 'lag %s (p50 p99 most, ms; count)\n' "$each"
-  "$load" report "$scratch/$each" "$scratch/heard-1" "$scratch/heard-2" | sed 's/^/  /'
+  "$load" report "$scratch/$each" "$scratch/heard-1" "$scratch/heard-2" >"$scratch/$each.lags"
+  sed 's/^/  /' "$scratch/$each.lags"
 done
 printf 'requests in %s minutes:\n' "$minutes"
-"$load" asked "$scratch/audit.log" "$asked_since" | sed 's/^/  /'
+"$load" asked "$scratch/audit.log" "$asked_since" >"$scratch/asked"
+sed 's/^/  /' "$scratch/asked"
+
+lag() { awk -v name="$2" -v column="$3" '$1 == name { print $column }' "$scratch/$1.lags"; } # PHASE NAME COLUMN
+asked() { awk -v account="$1" '$1 == account && $2 == "all" { print $3 }' "$scratch/asked"; }
+mib() { div "$1" 1024 %.1f; }
+what="$pods pods, $rate changes a second"
+row "$what: PSS" "$(mib "$agent_kib") MiB" "informer $(mib "$informer_kib"), plain $(mib "$plain_kib")" "$(div "$agent_kib" "$informer_kib")"
+row "  maps in the kernel" "$(mib "$maps_kib") MiB" - -
+row "  CPU of a core" "$busy_agent %" "informer $busy_informer %" "$(div "$busy_agent" "$busy_informer")"
+for column in 2 3; do
+  for each in alone busy; do
+    row "  $each: write to kernel, to handler, p$([[ $column == 2 ]] && echo 50 || echo 99)" "$(lag $each enforced $column) ms" \
+      "informer $(lag $each handler_1 $column) ms" "$(div "$(lag $each enforced $column)" "$(lag $each handler_1 $column)")"
+  done
+done
+row "  alone: packet of the event to kernel, p50" "$(lag alone enforced_since_arrival 2) ms" - -
+row "  p99" "$(lag alone enforced_since_arrival 3) ms" - -
+row "  bytes to a node for each change" "$(div "$change_bytes" 1000 %.1f) kB" "informer $(div "$change_informer_bytes" 1000 %.1f) kB" "$(div "$change_bytes" "$change_informer_bytes")"
+row "  requests a minute" "$(div "$(asked omnitide-agent)" "$minutes" %.1f)" "informer $(div "$(asked informer-1)" "$minutes" %.1f)" -
+row "  CPU of the API server, a node more" "$node_cost %" - -
+row "  nodes that 1 Gbit/s feeds with $rate changes a second" "$((125000000 / change_bytes / rate))" - -
+if [[ "$node_cost" =~ [1-9] && "$node_cost" != -* ]]; then # else the machine was not quiet
+  row "  nodes that a core of the API server feeds" "$(div 100 "$node_cost" %.0f)" - -
+fi
 if [[ -n "${SCALE_KEEP:-}" ]]; then cp -r "$scratch" "$SCALE_KEEP"; fi
