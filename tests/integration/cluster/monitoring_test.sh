@@ -72,6 +72,8 @@ kind: Pod
 metadata: {name: client, namespace: shop}
 spec:
   nodeName: node-2
+  dnsPolicy: None
+  dnsConfig: {nameservers: [192.0.2.53]} # nobody answers there
   terminationGracePeriodSeconds: 0
   automountServiceAccountToken: false
   containers:
@@ -147,6 +149,7 @@ traffic() {
     kubectl -n shop exec client -- /agnhost connect "$address:7" --timeout=1s --protocol=tcp
     kubectl -n shop exec client -- /agnhost connect nobody.example:80 --timeout=1s --protocol=tcp
     for _ in 1 2 3 4 5; do kubectl -n shop exec busy -c server -- /agnhost connect 127.0.0.1:8081 --timeout=1s --protocol=tcp; done
+    kubectl -n shop exec busy -c sidecar -- /agnhost connect 127.0.0.1:8080 --timeout=1s --protocol=tcp # else it started nothing since the agent did
   done >/dev/null 2>&1
 }
 
