@@ -35,8 +35,10 @@ int uninstall_daemon_set(const Session& session, std::chrono::milliseconds timeo
 void add_uninstall_node(Command& root, Session& session) {
   Command command = root.add("uninstall-node", "Take away what an agent left on this node and in its cluster");
   session.add_location(command);
-  command.example("kubectl omnitide uninstall-node node-7")
-      .footnote("For a node whose agent did not hear that it was uninstalled. The state folder stays.")
+  command.example("omnitide-agent uninstall-node")
+      .footnote(
+          "For a node whose agent did not hear that it was uninstalled; of a cluster by\n"
+          "`kubectl omnitide uninstall-node NODE`. The state folder stays.")
       .action([&session] { return uninstall_node(session); });
 }
 

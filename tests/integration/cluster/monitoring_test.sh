@@ -72,6 +72,8 @@ kind: Pod
 metadata: {name: client, namespace: shop}
 spec:
   nodeName: node-2
+  dnsPolicy: None
+  dnsConfig: {nameservers: [192.0.2.53]} # nobody answers there
   terminationGracePeriodSeconds: 0
   automountServiceAccountToken: false
   containers:
@@ -79,13 +81,23 @@ spec:
 YAML
 }
 
+# The pods of the namespace as Prometheus itself finds them (kubernetes_sd_configs, role pod). Debian's is built without that.
+targets() {
+  kubectl -n $space get pods -o json | jq '[.items[] | . as $pod | .spec.containers[] | . as $container | .ports[]? |
+    {targets: [$pod.status.podIP + ":" + (.containerPort | tostring)],
+     labels: ({"__meta_kubernetes_namespace": $pod.metadata.namespace, "__meta_kubernetes_pod_name": $pod.metadata.name,
+       "__meta_kubernetes_pod_node_name": $pod.spec.nodeName, "__meta_kubernetes_pod_container_name": $container.name,
+       "__meta_kubernetes_pod_container_port_name": (.name // "")}
+      + ($pod.metadata.labels | with_entries(.key |= "__meta_kubernetes_pod_label_" + gsub("[^a-zA-Z0-9]"; "_"))))}]'
+}
+
 # The PodMonitor as Prometheus Operator writes it into the configuration, as far as ours goes.
 scrape_config() {
-  kubectl -n $space get podmonitor omnitide-agent -o json | jq --arg kubeconfig "$OMNITIDE_CLUSTER_RUN/admin.conf" --arg token $token '
-    .metadata.namespace as $space | .spec as $spec | $spec.podMetricsEndpoints[0] as $endpoint
+  kubectl -n $space get podmonitor omnitide-agent -o json | jq --arg targets "$work/targets.json" --arg token $token '
+    .spec as $spec | .metadata.namespace as $space | $spec.podMetricsEndpoints[0] as $endpoint
     | {job_name: ("podMonitor/" + $space + "/" + .metadata.name + "/0"), honor_labels: ($endpoint.honorLabels // false), scrape_interval: "1s", scrape_timeout: "1s",
        metrics_path: $endpoint.path, scheme: $endpoint.scheme, authorization: {type: $endpoint.authorization.type, credentials: $token},
-       kubernetes_sd_configs: [{role: "pod", kubeconfig_file: $kubeconfig, namespaces: {names: [$space]}}],
+       file_sd_configs: [{files: [$targets]}],
        relabel_configs: (
          [$spec.selector.matchLabels | to_entries[] | {action: "keep", source_labels: ["__meta_kubernetes_pod_label_" + (.key | gsub("[^a-zA-Z0-9]"; "_"))], regex: .value},
           {action: "keep", source_labels: ["__meta_kubernetes_pod_container_port_name"], regex: $endpoint.port},
@@ -118,6 +130,8 @@ set_up() {
   check "the Service names both agents" same "$(kubectl -n $space get endpoints omnitide-agent-metrics -o json | jq '[.subsets[].addresses[]] | length')" 2
   kubectl -n $space get prometheusrule omnitide-agent -o json | jq '.spec' >"$work/rules.json"
   check "the rules are good ones as the cluster has them" promtool check rules "$work/rules.json"
+  targets >"$work/targets.json"
+  check "both agents are found by their pods" jq -e 'length == 2' "$work/targets.json"
   scrape_config | jq --arg rules "$work/rules.json" '{global: {evaluation_interval: "1s"}, rule_files: [$rules], scrape_configs: [.]}' >"$work/prometheus.json"
   check "the PodMonitor is a good configuration" promtool check config "$work/prometheus.json"
   check "it has something to scrape" jq -e '.scrape_configs | length == 1' "$work/prometheus.json"
@@ -135,6 +149,7 @@ traffic() {
     kubectl -n shop exec client -- /agnhost connect "$address:7" --timeout=1s --protocol=tcp
     kubectl -n shop exec client -- /agnhost connect nobody.example:80 --timeout=1s --protocol=tcp
     for _ in 1 2 3 4 5; do kubectl -n shop exec busy -c server -- /agnhost connect 127.0.0.1:8081 --timeout=1s --protocol=tcp; done
+    kubectl -n shop exec busy -c sidecar -- /agnhost connect 127.0.0.1:8080 --timeout=1s --protocol=tcp # else it started nothing since the agent did
   done >/dev/null 2>&1
 }
 
