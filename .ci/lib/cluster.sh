@@ -63,6 +63,20 @@ helm_program() {
 # In the order in which they run; the last one looks at the audit logs of all others.
 CLUSTER_SUITES=(client delivery policy semantics plugin cni-bridge cni-ptp outage monitoring objects conditions node rights)
 
+# Run only when they are named: half an hour.
+CLUSTER_LONG_SUITES=(netpol)
+
+# Kubernetes' own tests of NetworkPolicy, a program of Go.
+netpol() { # IMAGE
+  local program="$ROOT/build/test/bin/netpol.test"
+  if (cd tests/integration/cluster/netpol && GOFLAGS=-p=1 go test -c -trimpath -o "$program" .); then
+    one_cluster netpol tests/integration/cluster/netpol_test.sh "$1" "$program"
+  else
+    failed=$((failed + 1))
+    note "FAILED  netpol: its program cannot be built"
+  fi
+}
+
 cluster_suite() { # NAME IMAGE
   local tests=tests/integration/cluster image="$2"
   case "$1" in
@@ -76,6 +90,7 @@ cluster_suite() { # NAME IMAGE
       OMNITIDE_OUTAGE_SECONDS="${OMNITIDE_OUTAGE_SECONDS:-30}" one_cluster outage $tests/outage_test.sh "$image" build/test/bin/cluster_prober
       ;;
     objects) foreign_objects ;;
+    netpol) netpol "$image" ;;
     # Without WatchList, so that lists are used as on older servers.
     node) OMNITIDE_APISERVER_ARGS=--feature-gates=WatchList=false one_cluster node $tests/node_test.sh "$image" ;;
     rights) rights "$OMNITIDE_AUDIT_DIR" ;;
@@ -87,7 +102,8 @@ cluster_suite() { # NAME IMAGE
 cluster_tests() {
   local shared file suite passed=0 failed=0 image="$ROOT/build/image/omnitide-agent.oci.tar"
   for suite in "$@"; do
-    [[ " ${CLUSTER_SUITES[*]} " == *" $suite "* ]] || fail "no suite $suite is known; known are: ${CLUSTER_SUITES[*]}"
+    [[ " ${CLUSTER_SUITES[*]} ${CLUSTER_LONG_SUITES[*]} " == *" $suite "* ]] ||
+      fail "no suite $suite is known; known are: ${CLUSTER_SUITES[*]} and, if named, ${CLUSTER_LONG_SUITES[*]}"
   done
   [[ $# -gt 0 ]] || set -- "${CLUSTER_SUITES[@]}"
   [[ "$(id -u)" == 0 ]] || fail "--cluster makes network and mount namespaces: it needs root"

@@ -1,8 +1,10 @@
 #include "ebpf/collectors/throttle.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/file.hpp"
@@ -54,9 +56,15 @@ void collect(const ThrottleState& state, model::SampleBatch& batch) {
   }
 }
 
-// The mount point of version 1's CPU controller, by /proc/self/mountinfo.
-std::string find_cpu_v1() {
+std::size_t shared_start(std::string_view left, std::string_view right) {
+  return static_cast<std::size_t>(std::ranges::mismatch(left, right).in1 - left.begin());
+}
+
+// The mount point of version 1's CPU controller, by /proc/self/mountinfo: the one that is nearest to the hierarchy of
+// version 2, as a container has its own beside the node's.
+std::string find_cpu_v1(std::string_view v2) {
   const Result<std::string> text = read_file("/proc/self/mountinfo", std::size_t{16} << 20U);
+  std::string_view out;
   if (text.has_error()) return {};
   for (const std::string_view line : split(*text, '\n')) {
     const std::size_t dash = line.find(" - cgroup ");
@@ -64,10 +72,11 @@ std::string find_cpu_v1() {
     const std::vector<std::string_view> words = split_words(line);
     const std::string_view options = words.back();
     for (const std::string_view option : split(options, ',')) {
-      if (option == "cpu" && words.size() > 4) return std::string(words[4]);
+      if (option != "cpu" || words.size() < 5) continue;
+      if (out.empty() || shared_start(words[4], v2) > shared_start(out, v2)) out = words[4];
     }
   }
-  return {};
+  return std::string(out);
 }
 
 }  // namespace
@@ -105,7 +114,7 @@ Result<Collect> open_throttle(const Setup& setup) {
       has_cpu = has_cpu || word == "cpu";
   }
   if (!has_cpu) {
-    state->root = find_cpu_v1();
+    state->root = find_cpu_v1(setup.cgroup_mount);
     state->limit_file = "cpu.cfs_quota_us";
     if (state->root.empty()) return fail(Code::failed_precondition, "no cgroup hierarchy has the CPU controller");
   }
