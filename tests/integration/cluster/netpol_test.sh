@@ -12,7 +12,6 @@ source "$here/nodes.bash"
 image="${1:?the image}" program="$(readlink -f "${2:?the tests}")" focus="${3:-NetworkPolicy}"
 : "${OMNITIDE_CLUSTER:?}" "${OMNITIDE_CLUSTER_RUN:?}"
 
-policy_enforced() { agent "$1" status -o json | jq -e '[.parts[] | select(.name == "policy" or .name == "kubernetes") | .state] == ["PART_STATE_ON", "PART_STATE_ON"]' >/dev/null; }
 
 set_up() {
   local node tests_image
@@ -24,7 +23,7 @@ set_up() {
   done
   kubectl apply -k "$root/manifests/kustomize/overlays/local" >/dev/null 2>&1
   check "agents rolled out" kubectl -n omnitide-system rollout status ds/omnitide-agent --timeout=90s
-  for node in 1 2; do check "node $node follows the API server and enforces" within 30 policy_enforced $node; done
+  for node in 1 2; do check "node $node follows the API server and enforces" within 30 policy_ready $node; done
 }
 
 export KUBE_TEST_REPO_LIST

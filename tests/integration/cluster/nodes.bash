@@ -32,3 +32,9 @@ no_pin() { [[ -z "$(on_node "$1" find /sys/fs/bpf -mindepth 1 ! -name '*.debug' 
 # has_entry NODE, no_entry NODE: of omnitide-cni in the runtime's network configuration, and its file.
 has_entry() { on_node "$1" grep -q omnitide-cni /etc/cni/net.d/10-pods.conflist && on_node "$1" test -x /opt/cni/bin/omnitide-cni; }
 no_entry() { ! on_node "$1" grep -rq omnitide-cni /etc/cni/net.d && ! on_node "$1" test -e /opt/cni/bin/omnitide-cni; }
+
+# policy_ready NODE: the agent there follows the API server and enforces.
+policy_ready() {
+  agent "$1" status -o json |
+    jq -e '[.parts[] | select(.name == "policy" or .name == "kubernetes") | .state] == ["PART_STATE_ON", "PART_STATE_ON"]' >/dev/null
+}

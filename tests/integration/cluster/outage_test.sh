@@ -143,7 +143,6 @@ no_condition_lost() {
   fi
 }
 
-policy_ready() { agent "$1" status -o json | jq -e '[.parts[] | select(.name == "policy" or .name == "kubernetes") | .state] == ["PART_STATE_ON", "PART_STATE_ON"]' >/dev/null; }
 
 # A pod's process on this machine, by its address: exec needs the API server.
 find_pod() { # NAME NODE

@@ -55,7 +55,6 @@ everywhere() { # WHAT reaches|blocked CLIENT...: from each client to both server
 }
 
 apply() { kubectl apply -f - >/dev/null; }
-policy_ready() { agent "$1" status -o json | jq -e '[.parts[] | select(.name == "policy" or .name == "kubernetes") | .state] == ["PART_STATE_ON", "PART_STATE_ON"]' >/dev/null; }
 find_addresses() { # POD
   read -r "address[${1}4]" "address[${1}6]" < <(kubectl -n shop get pod "$1" -o 'jsonpath={.status.podIPs[*].ip}{"\n"}')
 }
