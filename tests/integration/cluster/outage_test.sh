@@ -143,7 +143,6 @@ no_condition_lost() {
   fi
 }
 
-
 # A pod's process on this machine, by its address: exec needs the API server.
 find_pod() { # NAME NODE
   local pid
