@@ -134,6 +134,8 @@ void Reflector::refused(const Fault& fault, bool in_stream) {
 }
 
 void Reflector::forget() {
+  // Only a server that works says so: the waits of the time in which there was none do not count for the whole state.
+  if (!newest_) backoff_.reset();
   // The token of a list that took too long: from its begin, and at last in one piece.
   if (!continue_.empty() && ++expired_pages_ >= 2) unpaged_ = true;
   continue_.clear();

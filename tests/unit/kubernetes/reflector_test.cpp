@@ -202,6 +202,20 @@ TEST_CASE("after a server's return its refusals are waited for from the least on
   CHECK(reflector.next(0).kind == Kind::stream);
 }
 
+TEST_CASE("a version that is too old does not wait as long as the server was away, and each further one waits longer") {
+  Reflector reflector = watching();
+  for (int i = 0; i < 9; ++i) {
+    (void)after_waits(reflector);
+    reflector.refused(fault(0), false);
+  }
+  (void)after_waits(reflector);
+  reflector.refused(fault(410, "Expired"), true);
+  CHECK(reflector.next(800).time == 800ms);
+  (void)reflector.next(0);
+  reflector.refused(fault(410, "Expired"), true);
+  CHECK(reflector.next(1600).time == 1600ms);
+}
+
 TEST_CASE("a server that ends watches at once is not asked without end") {
   Reflector reflector = watching();
   (void)reflector.next(0);
