@@ -8,7 +8,7 @@
     libzstd-dev libcrypt-dev libmosquitto-dev libre2-dev libnghttp2-dev clang llvm lld)
   TEST_PACKAGES=(catch2 iproute2 nftables procps curl openssl jq lshw pci.ids usb.ids mount iperf3 dbus-daemon prometheus
     prometheus-node-exporter chromium poppler-utils mosquitto mosquitto-clients bsdextrautils
-    containernetworking-plugins)
+    containernetworking-plugins fish zsh)
   KERNEL_PACKAGES=(busybox-static cpio kmod xz-utils binutils nftables debian-archive-keyring)
   BENCH_PACKAGES=(fio iperf3 nftables iptables ipset lshw pci.ids usb.ids mosquitto libsnappy-dev monit debootstrap
     systemd-container iproute2 jq perl-base procps prometheus-node-exporter collectd-core libmosquitto1 mosquitto-clients)

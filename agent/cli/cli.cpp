@@ -45,6 +45,7 @@ constexpr std::array kCommands{
     Entry{"uninstall-daemon-set", add_uninstall_daemon_set},
     Entry{"version", add_version},
     Entry{"completion", add_completion},
+    Entry{"complete", add_complete},
     Entry{"manual", add_manual},
 };
 
@@ -61,9 +62,8 @@ void add_all(Command& root, Session& session) {
 
 void add_called(Command& root, Session& session, std::string_view first_word) {
   const auto entry = std::ranges::find(kCommands, first_word, &Entry::name);
-  // These two write down the whole tree; whoever names no command wants to hear of all.
-  if (entry == kCommands.end() || entry->add == add_completion || entry->add == add_manual)
-    return add_all(root, session);
+  // These two tell of the whole tree; whoever names no command wants to hear of all.
+  if (entry == kCommands.end() || entry->add == add_complete || entry->add == add_manual) return add_all(root, session);
   entry->add(root, session);
 }
 

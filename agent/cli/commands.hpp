@@ -27,6 +27,7 @@ void add_top(Command& root, Session& session);
 void add_uninstall_node(Command& root, Session& session);
 void add_uninstall_daemon_set(Command& root, Session& session);
 void add_completion(Command& root, Session& session);
+void add_complete(Command& root, Session& session);
 void add_manual(Command& root, Session& session);
 
 void add_all(Command& root, Session& session);

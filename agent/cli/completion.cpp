@@ -1,9 +1,10 @@
 #include "agent/cli/completion.hpp"
 
-#include <fmt/format.h>
-
-#include <functional>
+#include <algorithm>
 #include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
 
 #include "agent/base/text.hpp"
 #include "agent/cli/commands.hpp"
@@ -12,170 +13,137 @@ namespace omnitide::cli {
 
 namespace {
 
-// `path` is how the script knows the command: " registry nodes list", empty for the program itself.
-using Visit = std::function<void(const Command&, const std::string& path)>;
+// What a shell shows beside a word.
+constexpr std::size_t kLongestHelp = 100;
 
-void walk(const Command& command, const std::string& path, const Visit& visit) {
-  visit(command, path);
+class Offer {
+ public:
+  explicit Offer(std::string_view begun) : begun_(begun) {}
+  void word(std::string_view word, std::string_view help = {}) {
+    if (!word.starts_with(begun_)) return;
+    out_ += word;
+    if (!help.empty()) out_ += '\t' + printable(help.substr(0, help.find('\n')), kLongestHelp);
+    out_ += '\n';
+  }
+  void values(std::string_view type) {
+    if (type == "FILE") out_ += ":files\n";
+    if (type == "DIR") out_ += ":folders\n";
+    if (type.find('|') == std::string_view::npos) return;
+    for (const std::string_view choice : split(type, '|'))
+      word(choice);
+  }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  std::string_view begun_;
+  std::string out_;
+};
+
+std::optional<Command> child_of(const Command& command, std::string_view name) {
   for (const Command& child : command.children())
-    walk(child, path + " " + child.name(), visit);
+    if (child.name() == name) return child;
+  return {};
 }
 
-std::string paths(const Command& root, std::string_view separator) {
-  std::vector<std::string> out;
-  walk(root, "", [&out](const Command&, const std::string& path) {
-    if (!path.empty()) out.push_back(fmt::format("\"{}\"", path));
-  });
-  return join(out, separator);
+// The type of the value that follows `word`, if one does.
+std::optional<std::string> value_after(const Command& command, std::string_view word) {
+  if (!word.starts_with('-')) return {};
+  for (const Command::OptionView& view : command.views())
+    if (!view.type.empty() && std::ranges::find(view.names, word) != view.names.end()) return view.type;
+  return {};
 }
 
-std::string words_of(const Command& command) {
-  std::vector<std::string> out;
+void offer_all(const Command& command, Offer& offer) {
   for (const Command& child : command.children())
-    out.push_back(child.name());
+    offer.word(child.name(), child.help());
   for (const Command::OptionView& view : command.views()) {
-    out.insert(out.end(), view.names.begin(), view.names.end());
-    // The choices of an argument.
-    if (view.names.empty() && view.type.find('|') != std::string::npos) {
-      for (const std::string_view word : split(view.type, '|'))
-        out.emplace_back(word);
-    }
+    if (view.names.empty()) offer.values(view.type);
+    for (const std::string& name : view.names)
+      offer.word(name, view.help);
   }
-  return join(out, " ");
-}
-
-std::string choices(const std::string& type) {
-  std::string out = type;
-  for (char& c : out) {
-    if (c == '|') c = ' ';
-  }
-  return out;
-}
-
-enum class Kind { none, flag, choice, file, folder, other };
-Kind kind_of(const Command::OptionView& view) {
-  if (view.names.empty()) return Kind::none;
-  if (view.type.empty()) return Kind::flag;
-  if (view.type.find('|') != std::string::npos) return Kind::choice;
-  if (view.type == "FILE") return Kind::file;
-  return view.type == "DIR" ? Kind::folder : Kind::other;
-}
-
-// The two shells have the same case syntax; `choose`, `files` and `folders` are how each offers words.
-std::string cases(const Command& root, const char* choose, const char* files, const char* folders) {
-  std::string values, words;
-  walk(root, "", [&](const Command& command, const std::string& path) {
-    for (const Command::OptionView& view : command.views()) {
-      const Kind kind = kind_of(view);
-      if (kind == Kind::none || kind == Kind::flag) continue;
-      std::vector<std::string> patterns;
-      for (const std::string& name : view.names)
-        patterns.push_back(fmt::format("\"{}:{}\"", path, name));
-      std::string does = ":";
-      if (kind == Kind::choice) does = fmt::format(fmt::runtime(choose), choices(view.type));
-      if (kind == Kind::file) does = files;
-      if (kind == Kind::folder) does = folders;
-      values += fmt::format("    {}) {}; return ;;\n", join(patterns, "|"), does);
-    }
-    words += fmt::format("    \"{}\") {} ;;\n", path, fmt::format(fmt::runtime(choose), words_of(command)));
-  });
-  return fmt::format("  case \"$at:$previous\" in\n{}  esac\n  case \"$at\" in\n{}  esac\n", values, words);
-}
-
-std::string single_quoted(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "'";
 }
 
 }  // namespace
 
-std::string bash_completion(const Command& root) {
-  return fmt::format(
-      R"(# bash completion of omnitide-agent; made by: omnitide-agent completion bash
-_omnitide_agent() {{
-  local current="${{COMP_WORDS[COMP_CWORD]}}" previous="${{COMP_WORDS[COMP_CWORD-1]}}" at="" word i
-  COMPREPLY=()
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word="${{COMP_WORDS[i]}}"
-    case "$at $word" in
-    {}) at="$at $word" ;;
-    esac
-  done
-{}}}
-complete -F _omnitide_agent omnitide-agent
-)",
-      paths(root, "|"),
-      cases(root, R"(COMPREPLY=($(compgen -W "{}" -- "$current")))", R"(COMPREPLY=($(compgen -f -- "$current")))",
-            R"(COMPREPLY=($(compgen -d -- "$current")))"));
+std::string complete(const Command& root, std::span<const std::string> words) {
+  if (words.empty()) return {};
+  Offer offer(words.back());
+  Command at = root;
+  std::optional<std::string> value;
+  for (const std::string& word : words.first(words.size() - 1)) {
+    const bool is_value = value.has_value();
+    value = is_value ? std::nullopt : value_after(at, word);
+    if (is_value || value) continue;
+    if (const std::optional<Command> child = child_of(at, word)) at = *child;
+  }
+  if (value) {
+    offer.values(*value);
+  } else {
+    offer_all(at, offer);
+  }
+  return offer.take();
 }
 
-std::string zsh_completion(const Command& root) {
-  return fmt::format(
-      R"(#compdef omnitide-agent
+std::string bash_completion() {
+  return R"(# bash completion of omnitide-agent; made by: omnitide-agent completion bash
+_omnitide_agent() {
+  local current="${COMP_WORDS[COMP_CWORD]}" word
+  COMPREPLY=()
+  while IFS=$'\t' read -r word _; do
+    case "$word" in
+    :files) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+    :folders) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
+    *) COMPREPLY+=("$word") ;;
+    esac
+  done < <("${COMP_WORDS[0]/#\~/$HOME}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$current" 2>/dev/null)
+}
+complete -F _omnitide_agent omnitide-agent
+)";
+}
+
+std::string zsh_completion() {
+  return R"(#compdef omnitide-agent
 # zsh completion of omnitide-agent; made by: omnitide-agent completion zsh
-_omnitide_agent() {{
-  local previous="${{words[CURRENT-1]}}" at="" word
-  for word in "${{(@)words[2,CURRENT-1]}}"; do
-    case "$at $word" in
-    {}) at="$at $word" ;;
+_omnitide_agent() {
+  local line
+  local -a offered
+  for line in "${(@f)$(_call_program omnitide-agent ${(q)words[1]} complete -- ${(q)words[2,CURRENT-1]} ${(qq)PREFIX})}"; do
+    case "$line" in
+    '') ;;
+    :files) _files ;;
+    :folders) _files -/ ;;
+    *$'\t'*) offered+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}") ;;
+    *) offered+=("${line//:/\\:}") ;;
     esac
   done
-{}}}
-if [ "$funcstack[1]" = "_omnitide_agent" ]; then
+  (( $#offered == 0 )) || _describe omnitide-agent offered
+}
+if [ "$funcstack[1]" = "_omnitide-agent" ]; then
   _omnitide_agent
 else
   compdef _omnitide_agent omnitide-agent
 fi
-)",
-      paths(root, "|"), cases(root, "compadd -- {}", "_files", "_files -/"));
+)";
 }
 
-std::string fish_completion(const Command& root) {
-  std::string rows;
-  walk(root, "", [&rows](const Command& command, const std::string& path) {
-    const std::string head =
-        fmt::format("complete -c omnitide-agent -n 'test \"$(__omnitide_agent_at)\" = \"{}\"'", path);
-    for (const Command& child : command.children())
-      rows += fmt::format("{} -f -a {} -d {}\n", head, child.name(), single_quoted(child.help()));
-    for (const Command::OptionView& view : command.views()) {
-      if (view.names.empty()) {
-        if (view.type.find('|') != std::string::npos)
-          rows += fmt::format("{} -f -a {}\n", head, single_quoted(choices(view.type)));
-        continue;
-      }
-      rows += head;
-      for (const std::string& name : view.names)
-        rows += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-      switch (kind_of(view)) {
-        case Kind::choice: rows += fmt::format(" -x -a {}", single_quoted(choices(view.type))); break;
-        case Kind::file: rows += " -r -F"; break;
-        case Kind::folder: rows += " -x -a '(__fish_complete_directories)'"; break;
-        case Kind::other: rows += " -x"; break;
-        case Kind::none:
-        case Kind::flag: rows += " -f"; break;
-      }
-      rows += "\n";
-    }
-  });
-  return fmt::format(
-      R"(# fish completion of omnitide-agent; made by: omnitide-agent completion fish
-function __omnitide_agent_at
-  set -l at ""
-  set -l tokens (commandline -opc)
-  for word in $tokens[2..]
-    switch "$at $word"
-      case {}
-        set at "$at $word"
+std::string fish_completion() {
+  return R"(# fish completion of omnitide-agent; made by: omnitide-agent completion fish
+function __omnitide_agent_offered
+  set -l words (commandline -opc)
+  set -l current (commandline -ct)
+  for line in ($words[1] complete -- $words[2..] "$current" 2>/dev/null)
+    switch $line
+      case :files
+        __fish_complete_path "$current"
+      case :folders
+        __fish_complete_directories "$current"
+      case '*'
+        echo $line
     end
   end
-  echo -n $at
 end
-{})",
-      paths(root, " "), rows);
+complete -c omnitide-agent -f -a '(__omnitide_agent_offered)'
+)";
 }
 
 void add_completion(Command& root, Session& session) {
@@ -186,10 +154,18 @@ void add_completion(Command& root, Session& session) {
           "omnitide-agent completion bash > /etc/bash_completion.d/omnitide-agent\n"
           "omnitide-agent completion zsh > /usr/share/zsh/site-functions/_omnitide-agent\n"
           "omnitide-agent completion fish > ~/.config/fish/completions/omnitide-agent.fish")
-      .action([&session, shell, root]() {
-        if (*shell == "bash") return session.print(bash_completion(root));
-        return session.print(*shell == "zsh" ? zsh_completion(root) : fish_completion(root));
+      .action([&session, shell]() {
+        if (*shell == "bash") return session.print(bash_completion());
+        return session.print(*shell == "zsh" ? zsh_completion() : fish_completion());
       });
+}
+
+void add_complete(Command& root, Session& session) {
+  const auto words = std::make_shared<std::vector<std::string>>();
+  root.add("complete", "What may stand where the last word is: the scripts of `completion` ask for it")
+      .arguments("WORD", *words, "The words of the line, behind --; the last one has begun")
+      .hidden()
+      .action([&session, words, root]() { return session.print(complete(root, *words)); });
 }
 
 }  // namespace omnitide::cli

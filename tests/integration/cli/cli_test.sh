@@ -34,6 +34,40 @@ expect() {
 here=(--config-dir "$scratch/none" --run-dir "$run")
 registry() { "$agent" registry "$@" "${here[@]}"; }
 
+# Completion, in the shells themselves, from the scripts as the packages install them.
+mkdir -p "$scratch/shells"
+"$agent" completion bash >"$scratch/shells/bash" && "$agent" completion fish >"$scratch/shells/fish"
+"$agent" completion zsh >"$scratch/shells/_omnitide-agent"
+in_bash() { # WORD...
+  # shellcheck disable=SC2016 # the shell below
+  PATH="$OMNITIDE_PROGRAMS:$PATH" bash --norc -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _omnitide_agent; printf "%s " "${COMPREPLY[@]}"' "$scratch/shells/bash" omnitide-agent "$@"
+}
+in_fish() { PATH="$OMNITIDE_PROGRAMS:$PATH" fish --no-config -c "source $scratch/shells/fish; complete -C 'omnitide-agent $*'"; }
+# What is typed at a terminal, with a Tab behind it, until the answer is seen.
+in_zsh() { # ANSWER WORD...
+  local expected="$1"
+  shift
+  PATH="$OMNITIDE_PROGRAMS:$PATH" TERM=dumb timeout 60 zsh -f <<ZSH
+zmodload zsh/zpty zsh/zselect
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; fpath=($scratch/shells \$fpath); autoload -U compinit; compinit -u -D; print rea""dy'
+for ((i = 0; i < 500; ++i)); do zpty -r -t shell out '*ready*' && break; zselect -t 5; done
+zpty -n -w shell \$'omnitide-agent $*\t'
+seen=''
+for ((i = 0; i < 200; ++i)); do zpty -r -t shell out && seen+=\$out; [[ \$seen == *$expected* ]] && break; zselect -t 5; done
+print -r -- "\$seen"
+zpty -d shell
+ZSH
+}
+OMNITIDE_PROGRAMS="$(readlink -f "$(dirname "$agent")")"
+expect "bash completes a command" 0 '^quarantine $' in_bash registry nodes qu
+expect "bash completes a choice" 0 '^table json yaml $' in_bash status -o ''
+expect "bash completes a file" 0 "^$scratch/shells/bash $" in_bash status -c "$scratch/shells/ba"
+expect "fish completes a command and says what it does" 0 "^quarantine$(printf '\t')Refuse a node" in_fish registry nodes qu
+expect "fish completes a choice" 0 '^yaml$' in_fish 'status -o '
+expect "zsh completes a command" 0 'registry nodes quarantine' in_zsh quarantine registry nodes qu
+expect "zsh completes a choice" 0 'status -o json' in_zsh json status -o js
+
 expect "no agent: status exits with 3 and a hint" 3 '^hint: is it running' "$agent" status "${here[@]}"
 expect "no agent: log-level exits with 3" 3 'no agent answers' "$agent" log-level http debug "${here[@]}"
 # Loading OpenSSL takes as long as discover itself; x86-64 programs have it loaded when they call it.

@@ -1,15 +1,9 @@
 // What the command line accepts, and what it says when it does not.
 #include "agent/cli/command.hpp"
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <array>
 #include <set>
 #include <string_view>
 
-#include "agent/base/fd.hpp"
 #include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
 #include "agent/cli/cli.hpp"
@@ -17,7 +11,6 @@
 #include "agent/cli/completion.hpp"
 #include "agent/cli/manual.hpp"
 #include "tests/harness/catch.hpp"
-#include "tests/harness/fixture.hpp"
 
 namespace omnitide::cli {
 namespace {
@@ -53,30 +46,6 @@ std::string help_of(const std::string& path) {
     pointers.push_back(word.c_str());
   pointers.push_back("--help");
   return Line(pointers).parsed.out;
-}
-
-// Runs a bash script with the completion loaded; the script prints COMPREPLY.
-std::string bash(const std::string& script) {
-  std::array<int, 2> ends{};
-  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ::dup2(writer.get(), STDOUT_FILENO);
-    ::execl("/bin/bash", "bash", "--norc", "-c", script.c_str(), nullptr);
-    ::_exit(127);
-  }
-  writer.reset();
-  std::string out;
-  std::array<char, 4096> chunk{};
-  for (ssize_t got = 0; (got = ::read(reader.get(), chunk.data(), chunk.size())) > 0;)
-    out.append(chunk.data(), static_cast<std::size_t>(got));
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WEXITSTATUS(status) == 0);
-  return out;
 }
 
 }  // namespace
@@ -213,37 +182,36 @@ TEST_CASE("--version answers at once") {
   CHECK(parsed.out == "program 1.2.3\n");
 }
 
-TEST_CASE("bash completes commands, options and their choices") {
+TEST_CASE("a shell is offered commands, options and their choices, each with what it is for") {
   CommandTree tree("omnitide-agent", "test");
   const Callbacks callbacks{};
   Session session(callbacks);
   Command root = tree.root();
   add_all(root, session);
-  const test::TempTree folder;
-  const std::string script = folder.path() + "/completion";
-  REQUIRE(write_file_durably(script, bash_completion(root)).has_value());
-  const auto complete = [&script](const std::string& words, int at) {
-    return bash(". " + script + "; COMP_WORDS=(" + words + "); COMP_CWORD=" + std::to_string(at) +
-                "; _omnitide_agent; printf '%s ' \"${COMPREPLY[@]}\"");
+  struct Row {
+    std::vector<std::string> words;
+    std::string offered;
   };
-  CHECK(complete("omnitide-agent sta", 1) == "status ");
-  CHECK(complete("omnitide-agent registry nodes qu", 3) == "quarantine ");
-  CHECK(complete("omnitide-agent status -o ''", 3) == "table json yaml ");
-  CHECK(complete("omnitide-agent --run status --sta", 3) == "--state-dir ");
-  CHECK(complete("omnitide-agent log-level regis", 2) == "registration registry ");
-  CHECK(complete("omnitide-agent config docs", 2) == " ");
-}
-
-TEST_CASE("the other shells' scripts know every command") {
-  CommandTree tree("omnitide-agent", "test");
-  const Callbacks callbacks{};
-  Session session(callbacks);
-  Command root = tree.root();
-  add_all(root, session);
-  for (const std::string& script : {zsh_completion(root), fish_completion(root)}) {
-    for (const char* path : {"\" status\"", "\" registry nodes approve\"", "\" config check\""})
-      CHECK(script.find(path) != std::string::npos);
+  const std::vector<Row> rows{
+      {{"sta"}, "status\tWhat the running agent does: parts, URLs, registration, last events\n"},
+      {{"registry", "nodes", "qu"}, "quarantine\tRefuse a node until an operator decides\n"},
+      {{"status", "-o", ""}, "table\njson\nyaml\n"},
+      {{"status", "-o", "j"}, "json\n"},
+      {{"log-level", "regis"}, "registration\nregistry\n"},
+      {{"registry", "nodes", "--ca", ""}, ":files\n"},
+      {{"run", "--state-d"}, "--state-dir\tState of the agent that is meant\n"},
+      {{"config", "docs"}, ""},  // hidden
+      {{"comp"}, "completion\tA script that completes commands in your shell\n"},
+      {{"status", "--output", "policy", "ma"}, ""},
+      {{"nonsense", "--zzz", "vers"}, "version\tVersion, commit and time of the build\n"},
+      {{}, ""},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.words);
+    CHECK(complete(root, row.words) == row.offered);
   }
+  for (const std::string_view line : split(complete(root, std::vector<std::string>{""}), '\n'))
+    CHECK(line.size() < 150);
 }
 
 TEST_CASE("the manual page has every command with its options, and requests of man(7) only") {
