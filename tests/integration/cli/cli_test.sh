@@ -196,6 +196,19 @@ for ((i = 0; i < 200; i++)); do
   sleep 0.1
 done
 
+# The program puts the addresses in its data right by itself (agent/relocate.cpp), in pages that nobody may write afterwards.
+sealed_pages() {
+  local program address size base range mode begin end
+  program="$(readlink -f "$agent")"
+  read -r _ _ address _ size _ < <(readelf -lW "$program" | grep GNU_RELRO)
+  base="$(grep -m 1 -F " $program" "/proc/$pid/maps")" base=$((16#${base%%-*}))
+  begin=$((base + address)) end=$(((base + address + size) & ~4095))
+  while read -r range mode _; do
+    if ((16#${range%-*} < end && 16#${range#*-} > begin)); then printf '%s\n' "$mode"; fi
+  done <"/proc/$pid/maps" | sort -u | tr '\n' ' '
+}
+expect "addresses in the program's data are sealed" 0 '^r--p $' sealed_pages
+
 expect "status shows parts and URLs" 0 'http +on +http://127.0.0.1:[0-9]+/metrics' "$agent" status "${here[@]}"
 expect "status finds the agent by its state folder" 0 '^discovery +on' "$agent" status --config-dir "$scratch/none" --state-dir "$state"
 expect "status finds it by its configuration" 0 '^discovery +on' "$agent" status --config-dir "$scratch/none" -c "$scratch/agent.yaml"
