@@ -67,7 +67,7 @@ void KubernetesNodePart::server_is_back() {
   if (!unknown_.empty()) find_ = std::min(find_, now);
   if (!beat_problem_.empty()) beat_ = std::min(beat_, now);
   for (Item* item : {&inventory_, &labels_, &feature_})
-    item->state.try_again(now);
+    item->state.returned(now);
   poke();
 }
 

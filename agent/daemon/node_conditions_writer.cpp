@@ -32,12 +32,10 @@ NodeConditionsWriter::NodeConditionsWriter(asio::io_context& context, k8s::Clien
       source_(std::move(source)),
       on_change_(std::move(on_change)),
       times_(times),
-      backoff_(times.retry, times.longest_retry),
+      retry_(times.retry, times.longest_retry),
       timer_(context),
       return_(client.on_return([this] {
-        if (!std::exchange(unreached_, false)) return;
-        backoff_.reset();
-        wake(std::max(writer_now(), last_ + times_.pause));
+        if (retry_.returned()) wake(std::max(writer_now(), last_ + times_.pause));
       })) {}
 
 void NodeConditionsWriter::stop() {
@@ -53,13 +51,13 @@ void NodeConditionsWriter::wake(SteadyTime at) {
 
 // While the server does not take anything it is asked when it is its turn, and gets the latest then.
 void NodeConditionsWriter::changed() {
-  if (!leaving_ && backoff_.attempts() == 0) wake(std::max(writer_now(), last_ + times_.pause));
+  if (!leaving_ && retry_.failures() == 0) wake(std::max(writer_now(), last_ + times_.pause));
 }
 
 void NodeConditionsWriter::leave(bool leave) {
   if (std::exchange(leaving_, leave) == leave) return;
   clean_ = false;
-  backoff_.reset();
+  retry_.took();
   wake(writer_now());
 }
 
@@ -71,7 +69,7 @@ asio::awaitable<void> NodeConditionsWriter::run() {
     if (stopping_) co_return;
     if (writer_now() < due_) continue;
     due_ = SteadyTime::max();  // what changes from here on is another write
-    unreached_ = false;
+    retry_.began();
     const bool leaving = leaving_;
     const boost::system::result<void, Fault> written = co_await write();
     if (stopping_) co_return;
@@ -85,7 +83,7 @@ void NodeConditionsWriter::settle(const boost::system::result<void, Fault>& writ
   const auto random = random_u64();
   if (written) {
     ++counts_.writes;
-    backoff_.reset();
+    retry_.took();
     problem_.clear();
     const std::chrono::milliseconds least = times_.heartbeat * 4 / 5;
     if (!(leaving_ && clean_))
@@ -94,9 +92,7 @@ void NodeConditionsWriter::settle(const boost::system::result<void, Fault>& writ
     ++counts_.failures;
     const Fault& fault = written.error();
     problem_ = fault.error.text();
-    const std::chrono::milliseconds asked = fault.retry_after.value_or(0s);
-    unreached_ = !fault.retry_after;
-    wake(last_ + times_.pause + std::max(asked, backoff_.next(random)));
+    wake(last_ + times_.pause + retry_.after(fault.retry_after, random));
   }
   on_change_();
 }

@@ -12,10 +12,10 @@
 #include <string>
 #include <vector>
 
-#include "agent/base/backoff.hpp"
 #include "agent/base/clock.hpp"
 #include "agent/kubernetes/client.hpp"
 #include "agent/kubernetes/node_conditions.hpp"
+#include "agent/kubernetes/retry.hpp"
 
 namespace omnitide::daemon {
 
@@ -65,7 +65,7 @@ class NodeConditionsWriter {
   Source source_;
   std::function<void()> on_change_;
   Times times_;
-  Backoff backoff_;
+  kubernetes::Retry retry_;
   boost::asio::steady_timer timer_;
   SteadyTime due_{}, last_{}, beat_{};
   std::vector<std::string> written_, foreign_;
@@ -73,7 +73,6 @@ class NodeConditionsWriter {
   std::string problem_;
   Counts counts_;
   bool leaving_ = false, clean_ = false, stopping_ = false;
-  bool unreached_ = false;  // due_ is no time that the server named
   std::shared_ptr<void> return_;
 };
 

@@ -36,10 +36,9 @@ NodeEvents::NodeEvents(asio::io_context& context, k8s::Client& client, const std
       recorder_(std::string(kEventController), node),
       on_change_(std::move(on_change)),
       timer_(context),
-      backoff_(kEventRetry, kLongestEventRetry),
+      retry_(kEventRetry, kLongestEventRetry),
       return_(client.on_return([this] {
-        if (!std::exchange(unreached_, false)) return;
-        backoff_.reset();
+        if (!retry_.returned()) return;
         resume_ = {};
         timer_.cancel();
       })) {}
@@ -69,6 +68,7 @@ asio::awaitable<void> NodeEvents::run() {
 }
 
 asio::awaitable<void> NodeEvents::send(k8s::EventRecorder::Write write) {
+  retry_.began();
   k8s::Request request;
   request.method = write.method;
   request.path = write.path;
@@ -82,11 +82,9 @@ asio::awaitable<void> NodeEvents::send(k8s::EventRecorder::Write write) {
   recorder_.done(write, outcome, now);
   problem_ = outcome == Outcome::sent || outcome == Outcome::gone ? std::string() : answer.error().error.text();
   if (outcome == Outcome::failed) {
-    const std::chrono::milliseconds asked = answer.error().retry_after.value_or(0s);
-    unreached_ = !answer.error().retry_after;
-    resume_ = now + kEventPause + std::max(asked, backoff_.next(random_u64()));
+    resume_ = now + kEventPause + retry_.after(answer.error().retry_after, random_u64());
   } else {
-    backoff_.reset();
+    retry_.took();
   }
   on_change_();
 }

@@ -8,9 +8,9 @@
 #include <memory>
 #include <string>
 
-#include "agent/base/backoff.hpp"
 #include "agent/kubernetes/client.hpp"
 #include "agent/kubernetes/event_recorder.hpp"
+#include "agent/kubernetes/retry.hpp"
 
 namespace omnitide::daemon {
 
@@ -33,11 +33,10 @@ class NodeEvents {
   kubernetes::EventRecorder recorder_;
   std::function<void()> on_change_;
   boost::asio::steady_timer timer_;
-  Backoff backoff_;
+  kubernetes::Retry retry_;
   SteadyTime resume_{};  // nothing is sent before
   std::string problem_;
   bool stopping_ = false;
-  bool unreached_ = false;  // resume_ is no time that the server named
   std::shared_ptr<void> return_;
 };
 

@@ -28,13 +28,12 @@ bool too_old(const Fault& fault) {
 }  // namespace
 
 Reflector::Reflector(Limits limits, std::string from)
-    : limits_(limits), backoff_(limits.first_wait, limits.longest_wait), version_(std::move(from)) {}
+    : limits_(limits), retry_(limits.first_wait, limits.longest_wait), version_(std::move(from)) {}
 
 Step Reflector::next(std::uint64_t random) {
-  if (std::exchange(waits_, false)) {
-    const std::chrono::milliseconds spread = backoff_.next(random);
-    return {.kind = Step::Kind::wait, .time = std::exchange(at_least_, {}) + spread};
-  }
+  if (std::exchange(waits_, false))
+    return {.kind = Step::Kind::wait, .time = retry_.after(std::exchange(asked_, {}), random)};
+  retry_.began();
   anything_ = false;
   if (has_state() || !lists_) return stream(random);
   Step out = first_page();
@@ -70,14 +69,14 @@ Effect Reflector::event(Change change, const Head& head) {
   if (change == Change::unknown || change == Change::error) return Effect::none;
   // Within the initial events no version is a state to go on from.
   if (!initial_ && !head.resource_version.empty()) version_ = head.resource_version;
-  if (!initial_) backoff_.reset();
+  if (!initial_) retry_.took();
   if (change == Change::bookmark) {
     if (!initial_ || !head.initial_events_end || head.resource_version.empty()) return Effect::none;
     initial_ = false;
     version_ = head.resource_version;
     unfinished_ = 0;
     newest_ = false;
-    backoff_.reset();
+    retry_.took();
     return Effect::whole;
   }
   return change == Change::deleted ? Effect::remove : Effect::put;
@@ -86,25 +85,25 @@ Effect Reflector::event(Change change, const Head& head) {
 void Reflector::stream_ended(std::chrono::milliseconds lasted) {
   if (!initial_) {
     // A server that ends each watch at once would be asked without end.
-    if (!anything_ && lasted < kShortStream) wait({});
+    if (!anything_ && lasted < kShortStream) wait();
     return;
   }
   // Whoever does not know the parameter starts to send and never says that it was all.
   if (++unfinished_ >= kMostUnfinished) lists_ = true;
-  wait({});
+  wait();
 }
 
 Effect Reflector::page(std::string_view resource_version, std::string_view continuation) {
   continue_ = continuation;
   if (!continue_.empty()) return Effect::none;
   if (resource_version.empty()) {  // a list without one cannot be gone on from
-    wait({});
+    wait();
     return Effect::none;
   }
   version_ = resource_version;
   expired_pages_ = 0;
   newest_ = unpaged_ = false;
-  backoff_.reset();
+  retry_.took();
   return Effect::whole;
 }
 
@@ -130,12 +129,12 @@ void Reflector::refused(const Fault& fault, bool in_stream) {
     return;
   }
   if (too_old(fault)) forget();
-  wait(fault.retry_after.value_or(std::chrono::seconds(0)));
+  wait(fault.retry_after);
 }
 
 void Reflector::forget() {
   // Only a server that works says so: the waits of the time in which there was none do not count for the whole state.
-  if (!newest_) backoff_.reset();
+  if (!newest_) retry_.took();
   // The token of a list that took too long: from its begin, and at last in one piece.
   if (!continue_.empty() && ++expired_pages_ >= 2) unpaged_ = true;
   continue_.clear();
@@ -143,9 +142,9 @@ void Reflector::forget() {
   newest_ = true;
 }
 
-void Reflector::wait(std::chrono::milliseconds at_least) {
+void Reflector::wait(std::optional<std::chrono::milliseconds> asked) {
   waits_ = true;
-  at_least_ = at_least;
+  asked_ = asked;
 }
 
 }  // namespace omnitide::kubernetes

@@ -12,12 +12,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "agent/base/backoff.hpp"
 #include "agent/kubernetes/client.hpp"
 #include "agent/kubernetes/decode.hpp"
+#include "agent/kubernetes/retry.hpp"
 
 namespace omnitide::kubernetes {
 
@@ -52,26 +53,26 @@ class Reflector {
   // Of either, also instead of an answer. `in_stream`: an ERROR event.
   void refused(const Fault& fault, bool in_stream);
   // The server was out of reach and is not any more: what it refuses now is refused for the first time, as kinds that
-  // it does not know yet are by a server that starts.
-  void returned() { backoff_.reset(); }
+  // it does not know yet are by a server that starts. True: the wait that next() told is over.
+  [[nodiscard]] bool returned() { return retry_.returned(); }
 
   // A whole state has come, and what has changed since is known, or will be asked for.
   [[nodiscard]] bool has_state() const { return !version_.empty(); }
   [[nodiscard]] const std::string& resource_version() const { return version_; }
   [[nodiscard]] bool lists() const { return lists_; }  // the server has no WatchList
-  [[nodiscard]] unsigned failures() const { return backoff_.attempts(); }
+  [[nodiscard]] unsigned failures() const { return retry_.failures(); }
 
  private:
   void forget();
-  void wait(std::chrono::milliseconds at_least);
+  void wait(std::optional<std::chrono::milliseconds> asked = {});
   [[nodiscard]] Step stream(std::uint64_t random);
   [[nodiscard]] Step first_page() const;
   [[nodiscard]] bool without_watch_list(const Fault& fault, bool in_stream) const;
 
   Limits limits_;
-  Backoff backoff_;
+  Retry retry_;
   std::string version_, continue_;
-  std::chrono::milliseconds at_least_{0};
+  std::optional<std::chrono::milliseconds> asked_;  // by the server, of the wait that comes
   unsigned unfinished_ = 0, expired_pages_ = 0;
   bool lists_ = false, waits_ = false, initial_ = false, anything_ = false;
   bool newest_ = false;  // the list must be the newest: what a cache has was too old

@@ -54,9 +54,7 @@ class Watcher::Impl {
         reflector_(options_.limits, options_.from),
         timer_(context),
         return_(client.on_return([this] {
-          if (!unreached_) return;
-          reflector_.returned();
-          timer_.cancel();
+          if (reflector_.returned()) timer_.cancel();
         })) {}
 
   asio::awaitable<void> run() {
@@ -66,7 +64,6 @@ class Watcher::Impl {
       if (step.kind == Step::Kind::wait) {
         timer_.expires_after(step.time);
         co_await timer_.async_wait(asio::as_tuple(asio::use_awaitable));
-        unreached_ = false;
       } else if (step.kind == Step::Kind::stream) {
         co_await stream(step);
       } else {
@@ -123,7 +120,6 @@ class Watcher::Impl {
   }
 
   void refused(const Fault& fault, bool in_stream) {
-    unreached_ = !fault.retry_after;
     if (fault.status == 410) ++followed_.expired;
     followed_.problem = fault.error;
     reflector_.refused(fault, in_stream);
@@ -200,7 +196,6 @@ class Watcher::Impl {
   std::shared_ptr<void> return_;
   Followed followed_;
   bool stopped_ = false;
-  bool unreached_ = false;  // it waits for no time that the server named
 };
 
 Watcher::Watcher(asio::io_context& context, Client& client, Receiver& receiver, Options options)

@@ -8,8 +8,8 @@
 #include <optional>
 #include <string>
 
-#include "agent/base/backoff.hpp"
 #include "agent/base/clock.hpp"
+#include "agent/kubernetes/retry.hpp"
 
 namespace omnitide::kubernetes {
 
@@ -21,7 +21,7 @@ class WriteState {
     Duration anew{600'000};                             // at the latest, half of it at the earliest
     Duration least{5'000};                              // between two writes: what changes in a burst is one
   };
-  explicit WriteState(Limits limits) : limits_(limits), backoff_(limits.first_wait, limits.longest_wait) {}
+  explicit WriteState(Limits limits) : limits_(limits), retry_(limits.first_wait, limits.longest_wait) {}
 
   // What is to hold. The same as before changes nothing.
   void want(std::string body) {
@@ -35,31 +35,31 @@ class WriteState {
   // When it is to be written next; nothing: there is nothing to write.
   [[nodiscard]] std::optional<SteadyTime> due() const {
     if (!wanted_) return std::nullopt;
-    if (failed_) return retry_;
+    if (failed_) return again_;
     if (!written_) return SteadyTime::min();
     return dirty_ ? *written_ + limits_.least : anew_;
   }
   [[nodiscard]] bool due(SteadyTime now) const { return due().has_value() && *due() <= now; }
 
   // Of the write whose body() was taken; a want() meanwhile stays to be written.
-  void began() { dirty_ = false; }
+  void began() {
+    dirty_ = false;
+    retry_.began();
+  }
   void wrote(SteadyTime now, std::uint64_t random) {
-    backoff_.reset();
+    retry_.took();
     failed_ = false;
     written_ = now;
     const auto half = limits_.anew / 2;
     anew_ = now + half + Duration(static_cast<std::int64_t>(random % static_cast<std::uint64_t>(half.count() + 1)));
   }
-  // `at_least`: what the server asked for.
-  void failed(SteadyTime now, std::uint64_t random, std::optional<std::chrono::seconds> at_least = {}) {
+  // `asked`: what the server asked for.
+  void failed(SteadyTime now, std::uint64_t random, std::optional<std::chrono::seconds> asked = {}) {
     failed_ = dirty_ = true;
-    asked_ = at_least.has_value();
-    retry_ = now + backoff_.next(random) + at_least.value_or(std::chrono::seconds(0));
+    again_ = now + retry_.after(asked, random);
   }
-  // The server was out of reach and is back: nothing is waited for but what it asked for.
-  void try_again(SteadyTime now) {
-    backoff_.reset();
-    if (failed_ && !asked_) retry_ = std::min(retry_, now);
+  void returned(SteadyTime now) {
+    if (retry_.returned()) again_ = std::min(again_, now);
   }
   // Whatever was written is there no more.
   void forget() {
@@ -71,11 +71,11 @@ class WriteState {
 
  private:
   Limits limits_;
-  Backoff backoff_;
+  Retry retry_;
   std::optional<std::string> wanted_;
   std::optional<SteadyTime> written_;
-  SteadyTime retry_{}, anew_{};
-  bool dirty_ = false, failed_ = false, asked_ = false;
+  SteadyTime again_{}, anew_{};
+  bool dirty_ = false, failed_ = false;
 };
 
 }  // namespace omnitide::kubernetes

@@ -84,10 +84,10 @@ TEST_CASE("a server that is back is tried at once, unless it named a time") {
   state.want("a");
   state.began();
   state.failed(kNow, 1'000);
-  state.try_again(kNow);
+  state.returned(kNow);
   CHECK(state.due(kNow));
   state.failed(kNow, 0, 5s);
-  state.try_again(kNow);
+  state.returned(kNow);
   CHECK_FALSE(state.due(kNow + 4s));
   CHECK(state.due(kNow + 5s));
 }
