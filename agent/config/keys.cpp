@@ -285,7 +285,7 @@ constexpr std::array kKeys{
         "", "", false, false,
         [](Config& c, const Value& v, Problems& p) { read_path(v, false, kLongestPath, c.policy.pin_dir, p); },
         [](const Config& c) { return show(c.policy.pin_dir); }},
-    Key{"policy.cgroup_root", kPathOrEmpty, "The root of cgroup v2. Empty: found among the mounts.", "",
+    Key{"policy.cgroup_root", kPathOrEmpty, "The root of cgroup v2, or a folder that has it as unified. Empty: found among the mounts.", "",
         "/sys/fs/cgroup", false, false,
         [](Config& c, const Value& v, Problems& p) { read_path(v, true, kLongestPath, c.policy.cgroup_root, p); },
         [](const Config& c) { return show(c.policy.cgroup_root); }},

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
-#include "agent/base/file.hpp"
 #include "ebpf/loader/cgroup2.hpp"
 
 namespace omnitide::collectors {
@@ -21,19 +21,15 @@ namespace {
 
 constexpr int kKernfsHandle = 0xfe;  // FILEID_KERNFS in include/linux/exportfs.h: the id is the whole handle
 constexpr std::size_t kMostWalked = 20'000;
-constexpr std::chrono::seconds kWalkInterval{10};
 
 }  // namespace
 
-Result<CgroupTree> CgroupTree::open(std::string mount_point) {
+Result<CgroupTree> CgroupTree::open(const std::string& configured, std::chrono::steady_clock::duration walk_interval) {
   CgroupTree out;
-  if (mount_point.empty()) {
-    const Result<std::string> mounts = read_file("/proc/self/mountinfo", std::size_t{16} << 20U);
-    if (mounts.has_error()) return mounts.error();
-    mount_point = ebpf::find_cgroup2(*mounts).value_or("");
-    if (mount_point.empty()) return fail(Code::failed_precondition, "cgroup v2 is not mounted");
-  }
-  out.mount_point_ = std::move(mount_point);
+  Result<std::string> root = ebpf::cgroup2_root(configured);
+  if (root.has_error()) return std::move(root).error();
+  out.mount_point_ = std::move(*root);
+  out.walk_interval_ = walk_interval;
   out.fd_.reset(::open(out.mount_point_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!out.fd_) return fail_errno(errno, "cannot open " + out.mount_point_);
   return out;
@@ -73,7 +69,6 @@ CgroupPlace CgroupTree::by_handle(std::uint64_t id) {
 
 // Without that capability: the whole tree, now and then. inode numbers are the ids (kernfs, 64-bit systems).
 CgroupPlace CgroupTree::by_walk(std::uint64_t id) {
-  namespace fs = std::filesystem;
   const auto known = walked_.find(id);
   if (known != walked_.end()) {
     struct stat now {};
@@ -82,11 +77,22 @@ CgroupPlace CgroupTree::by_walk(std::uint64_t id) {
     walked_.erase(known);
     return {};
   }
+  if (gone_.contains(id)) return {};
   const auto now = std::chrono::steady_clock::now();
-  if (walked_at_ != std::chrono::steady_clock::time_point{} && now - walked_at_ < kWalkInterval)
+  if (waiting_.size() < kMostWalked) waiting_.insert(id);
+  if (walked_at_ != std::chrono::steady_clock::time_point{} && now - walked_at_ < walk_interval_)
     return {CgroupPlace::Found::not_yet, {}};
   walked_at_ = now;
-  walked_.clear();
+  walk();
+  const auto found = walked_.find(id);
+  return found == walked_.end() ? CgroupPlace{} : CgroupPlace{CgroupPlace::Found::here, found->second};
+}
+
+void CgroupTree::walk() {
+  namespace fs = std::filesystem;
+  gone_ = std::exchange(waiting_, {});
+  for (const auto& [id, path] : std::exchange(walked_, {}))
+    gone_.insert(id);
   std::error_code problem;
   struct stat root {};
   if (::stat(mount_point_.c_str(), &root) == 0) walked_[root.st_ino] = "/";
@@ -98,8 +104,8 @@ CgroupPlace CgroupTree::by_walk(std::uint64_t id) {
       walked_[folder.st_ino] = at->path().string().substr(mount_point_.size());
     if (walked_.size() >= kMostWalked) break;
   }
-  const auto found = walked_.find(id);
-  return found == walked_.end() ? CgroupPlace{} : CgroupPlace{CgroupPlace::Found::here, found->second};
+  for (const auto& [id, path] : walked_)
+    gone_.erase(id);
 }
 
 }  // namespace omnitide::collectors

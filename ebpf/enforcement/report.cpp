@@ -9,8 +9,6 @@ namespace omnitide::enforcement {
 
 namespace {
 
-constexpr std::size_t kMostMounts = 4U << 20U;  // bytes of /proc/self/mountinfo
-
 std::vector<EndpointStatus> endpoint_status(const Endpoints& endpoints, const Assignment& assignment,
                                             const Network& network) {
   std::map<std::string, EndpointStatus> all;
@@ -33,16 +31,12 @@ std::vector<EndpointStatus> endpoint_status(const Endpoints& endpoints, const As
 }  // namespace
 
 void Enforcement::State::attach_cgroup() {
-  std::string folder = options.cgroup;
-  if (folder.empty()) {
-    const Result<std::string> mounts = read_file("/proc/self/mountinfo", kMostMounts);
-    folder = mounts ? ebpf::find_cgroup2(*mounts).value_or("") : "";
-  }
-  if (folder.empty()) {
-    local_delivery = "cgroup v2 is not mounted: what pods send to the node itself through a Service is dropped";
+  const Result<std::string> folder = ebpf::cgroup2_root(options.cgroup);
+  if (folder.has_error()) {
+    local_delivery = folder.error().message + ": what pods send to the node itself through a Service is dropped";
     return;
   }
-  const Result<> done = links.set_cgroup(folder, programs[Program::deliver]);
+  const Result<> done = links.set_cgroup(*folder, programs[Program::deliver]);
   local_delivery = done ? "" : done.error().text();
   if (done.has_error()) problems[{0, Hook::cgroup}] = local_delivery;
 }

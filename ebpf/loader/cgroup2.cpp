@@ -1,12 +1,24 @@
 #include "ebpf/loader/cgroup2.hpp"
 
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include <vector>
 
+#include "agent/base/file.hpp"
 #include "agent/base/text.hpp"
 
 namespace omnitide::ebpf {
 
 namespace {
+
+constexpr std::size_t kMostMounts = std::size_t{16} << 20U;
+
+bool is_cgroup2(const std::string& folder) {
+  struct statfs is {};
+  return ::statfs(folder.c_str(), &is) == 0 && is.f_type == CGROUP2_SUPER_MAGIC;
+}
 
 // White space and backslashes in paths are octal: "\040".
 std::string unescape(std::string_view text) {
@@ -38,6 +50,20 @@ std::optional<std::string> find_cgroup2(std::string_view mountinfo) {
     if (!part) part = unescape(words[kPoint]);
   }
   return part;
+}
+
+Result<std::string> cgroup2_root(const std::string& configured) {
+  if (configured.empty()) {
+    const Result<std::string> mounts = read_file("/proc/self/mountinfo", kMostMounts);
+    if (mounts.has_error()) return mounts.error();
+    std::optional<std::string> found = find_cgroup2(*mounts);
+    if (!found) return fail(Code::failed_precondition, "cgroup v2 is not mounted");
+    return std::move(*found);
+  }
+  for (const std::string& each : {configured, configured + "/unified"})
+    if (is_cgroup2(each)) return each;
+  return fail(Code::failed_precondition, fmt::format("neither {0} nor {0}/unified is cgroup v2", configured))
+      .with_hint("policy.cgroup_root names the folder where cgroup v2 is mounted");
 }
 
 }  // namespace omnitide::ebpf

@@ -1,8 +1,11 @@
 // Many cgroups: their values are bounded, and nothing that was counted is lost. Needs root.
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -11,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "ebpf/collectors/cgroup_tree.hpp"
 #include "tests/harness/catch.hpp"
 #include "tests/harness/collected.hpp"
 #include "tests/harness/test_cgroup.hpp"
@@ -31,6 +35,30 @@ long resident_kib() {
 }
 
 void wait_for_next_sweep() { std::this_thread::sleep_for(std::chrono::milliseconds(1100)); }
+
+std::uint64_t id_of(const TestCgroup& cgroup) {
+  struct stat folder {};
+  REQUIRE(::stat(cgroup.folder().c_str(), &folder) == 0);
+  return folder.st_ino;
+}
+
+// This thread is without one capability.
+class Lowered {
+ public:
+  explicit Lowered(int capability) {
+    REQUIRE(::syscall(SYS_capget, &header_, sets_.data()) == 0);
+    auto less = sets_;
+    less[static_cast<std::size_t>(CAP_TO_INDEX(capability))].effective &= ~CAP_TO_MASK(capability);
+    REQUIRE(::syscall(SYS_capset, &header_, less.data()) == 0);
+  }
+  Lowered(const Lowered&) = delete;
+  Lowered& operator=(const Lowered&) = delete;
+  ~Lowered() { (void)::syscall(SYS_capset, &header_, sets_.data()); }
+
+ private:
+  __user_cap_header_struct header_{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> sets_{};
+};
 
 int segfault() { return ::raise(SIGSEGV); }
 
@@ -54,6 +82,30 @@ TEST_CASE("a removed cgroup's values move to other, and the sum stays") {
   }
   CHECK(collected.find(kExits, {{"cgroup", path}}).empty());
   CHECK(collected.value(kExits, other) == 9);
+}
+
+TEST_CASE("without the right to open them by their ids, cgroups are found and seen to go, whoever else is asked for") {
+  const Lowered lowered(CAP_DAC_READ_SEARCH);
+  using Found = collectors::CgroupPlace::Found;
+  constexpr auto kWalks = std::chrono::milliseconds(300);
+  Result<collectors::CgroupTree> tree = collectors::CgroupTree::open("", kWalks);
+  REQUIRE(tree);
+  const auto first = std::make_unique<TestCgroup>("first"), second = std::make_unique<TestCgroup>("second");
+  const std::uint64_t one = id_of(*first), two = id_of(*second), nobody = ~0ULL, other = ~1ULL;
+  CHECK(tree->find(one).path == first->path());
+  CHECK(tree->find(two).path == second->path());
+  const auto late = std::make_unique<TestCgroup>("late");
+  CHECK(tree->find(id_of(*late)).found == Found::not_yet);
+  first->remove();
+  CHECK(tree->find(nobody).found == Found::not_yet);
+  std::this_thread::sleep_for(kWalks);
+  CHECK(tree->find(other).found == Found::gone);  // it is for this one that the tree is walked
+  CHECK(tree->find(nobody).found == Found::gone);
+  CHECK(tree->find(one).found == Found::gone);
+  CHECK(tree->find(two).path == second->path());
+  CHECK(tree->find(id_of(*late)).path == late->path());
+  second->remove();
+  CHECK(tree->find(two).found == Found::gone);  // without a walk
 }
 
 TEST_CASE("more cgroups than slots: the rest counts under other, the active ones get a slot") {

@@ -12,7 +12,6 @@
 #include <chrono>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -23,10 +22,8 @@
 namespace omnitide::test {
 
 inline std::string cgroup2_root() {
-  std::ifstream file("/proc/self/mountinfo");
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  const auto found = ebpf::find_cgroup2(text);
-  if (!found) throw std::runtime_error("cgroup v2 is not mounted");
+  const Result<std::string> found = ebpf::cgroup2_root("");
+  if (found.has_error()) throw std::runtime_error(found.error().message);
   return *found;
 }
 

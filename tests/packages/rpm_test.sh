@@ -25,6 +25,8 @@ trap finish EXIT
 requires="$(rpm -qp --requires "$package" | grep -v '^rpmlib(' | sort -u | tr '\n' ',')"
 check "it requires glibc, OpenSSL 3, systemd and a shell, and nothing else" \
   [ "$requires" = '/bin/sh,glibc >= 2.34,openssl-libs >= 3.0,systemd,systemd-libs,' ]
+size="$(($(rpm -qp --qf '%{SIZE}' "$package") / 1024))"
+check "it takes at most 8 MB: $size KiB" [ "$size" -le 8192 ]
 
 bare="$scratch/bare"
 mkdir -p "$bare/usr/lib64" "$bare/usr/bin" "$bare/etc" "$bare/proc" "$bare/run" "$bare/tmp"

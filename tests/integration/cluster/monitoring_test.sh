@@ -153,7 +153,16 @@ traffic() {
   done >/dev/null 2>&1
 }
 
+# By the node's hierarchy of cgroup v2, wherever the node has it.
+all_collectors() { agent "$1" status -o json | jq -e '.parts[] | select(.name == "ebpf-metrics") | .state == "PART_STATE_ON" and (.reason | test(" off: ") | not)' >/dev/null; }
+delivers() { agent "$1" policy status -o json | jq -e '.localDelivery // "" | . == ""' >/dev/null; }
+
 names() {
+  local node
+  for node in 1 2; do
+    check "node $node: no collector by eBPF is off" within 10 all_collectors $node
+    check "node $node: what pods send to the node itself is judged" within 10 delivers $node
+  done
   check "Prometheus scrapes both nodes" within 30 is 'sum(up{job="omnitide-agent"})' 2
   check "a target is its node" is 'count(up{job="omnitide-agent", instance="node-1", node="node-1", pod="", container=""})' 1
   check "nobody without the token" same "$(on_node 2 curl -s -o /dev/null -w '%{http_code}' http://172.30.0.11:9797/metrics)" 401

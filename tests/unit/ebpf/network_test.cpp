@@ -230,3 +230,16 @@ TEST_CASE("cgroup v2 is found where all of it is mounted") {
         "/sys/fs/cgroup/unified");
   CHECK_FALSE(ebpf::find_cgroup2("30 23 0:26 / /sys/fs/cgroup"));
 }
+
+TEST_CASE("a folder that is named has cgroup v2, by itself or beside version 1, or is refused") {
+  const Result<std::string> mounted = ebpf::cgroup2_root("");
+  REQUIRE(mounted.has_value());
+  CHECK(ebpf::cgroup2_root(*mounted).value() == *mounted);
+  if (mounted->ends_with("/unified"))
+    CHECK(ebpf::cgroup2_root(mounted->substr(0, mounted->rfind('/'))).value() == *mounted);
+  for (const std::string other : {"/proc", "/none", "/"}) {
+    const Result<std::string> refused = ebpf::cgroup2_root(other);
+    REQUIRE(refused.has_error());
+    CHECK(refused.error().message == "neither " + other + " nor " + other + "/unified is cgroup v2");
+  }
+}
