@@ -10,7 +10,9 @@ set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 set(CMAKE_SYSROOT "${omnitide_arm64}/sysroot")
-set(CMAKE_CROSSCOMPILING_EMULATOR "${omnitide_arm64}/qemu-aarch64" -L "${CMAKE_SYSROOT}")
+# By the loader of the sysroot. With -L, the emulator would put the sysroot in front of each path, and "/" would be another machine.
+set(CMAKE_CROSSCOMPILING_EMULATOR "${omnitide_arm64}/qemu-aarch64" "${CMAKE_SYSROOT}/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1"
+  --library-path "${CMAKE_SYSROOT}/usr/lib/aarch64-linux-gnu")
 
 set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
 set(CPACK_RPM_PACKAGE_ARCHITECTURE aarch64)

@@ -25,6 +25,11 @@ struct CloseDir {
 };
 
 int open_in_root(int root, const char* path, std::uint64_t flags) {
+  // The same to the kernel; whoever goes by the name alone, as an emulator that has a /proc/cpuinfo of its own, does
+  // not take it for the machine's.
+  while (*path == '/')
+    ++path;
+  if (*path == '\0') path = ".";
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT;

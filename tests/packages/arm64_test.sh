@@ -45,7 +45,9 @@ for object in "$native"/generated/ebpf/programs/*.bpf.o; do
 done
 
 # The program itself, emulated, and the native one for comparison.
-agent() { timeout 120 "$tools/qemu-aarch64" -L "$tools/sysroot" -E LD_LIBRARY_PATH="$(dirname "$carried")" "$program" "$@"; }
+libraries="$tools/sysroot/usr/lib/aarch64-linux-gnu"
+emulated=("$tools/qemu-aarch64" "$libraries/ld-linux-aarch64.so.1" --library-path "$libraries:$(dirname "$carried")" "$program")
+agent() { timeout 120 "${emulated[@]}" "$@"; }
 native_agent() { timeout 120 "$native/bin/omnitide-agent" "$@"; }
 as_native() { diff <(agent "$@" 2>&1) <(native_agent "$@" 2>&1); } # ARGUMENTS...: both say the same
 check "it tells its version: $(agent --version 2>&1 | head -n 1)" agent --version
@@ -102,7 +104,7 @@ registry: {embedded: true, listen: "127.0.0.1:0"}
 metrics: {ebpf: {enabled: false}}
 telemetry: {brokers: ["mqtt://127.0.0.1:1"]}
 END
-"$tools/qemu-aarch64" -L "$tools/sysroot" -E LD_LIBRARY_PATH="$(dirname "$carried")" "$program" run --config-dir "$scratch/none" \
+"${emulated[@]}" run --config-dir "$scratch/none" \
   --config "$scratch/agent.yaml" >"$scratch/log" 2>&1 &
 agent_pid=$!
 is_registered() { native_agent status --run-dir "$scratch/run" 2>/dev/null | grep -c '^Registration: registered' >/dev/null; }
