@@ -105,7 +105,7 @@ TEST_CASE("property: changes accumulate to what a fresh compile gives") {
 }
 
 TEST_CASE("property: a refused step leaves everything as it was") {
-  int refused = 0;
+  std::uint64_t refused = 0;
   for (std::uint64_t seed = 1; seed <= sequences(); ++seed) {
     Generator generator(seed * 104729);
     CompilerLimits limits;
