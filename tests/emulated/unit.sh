@@ -10,7 +10,9 @@ while IFS=$'\t' read -r of case reason; do
   [[ "$of" == "$name" ]] || continue
   grep -qxF -- "$case" <<<"$cases" || { echo "$name has no test case '$case', which not_run.tsv names" && exit 1; }
   printf 'not run: %s: %s\n' "$case" "$reason"
-  case="${case//\\/\\\\}"
+  case="${case//\\/\\\\}" case="${case//,/\\,}"
   filter+=("~\"${case//\"/\\\"}\"")
 done < <(grep -v '^#' "$(dirname "${BASH_SOURCE[0]}")/not_run.tsv")
+left="$(("$(wc -l <<<"$cases")" - ${#filter[@]}))" runs="$("$@" "$program" "${filter[@]}" --list-test-names-only | wc -l || true)"
+((runs == left)) || { echo "$name: $runs test cases are left of $(wc -l <<<"$cases"), and not $left" && exit 1; }
 exec "$@" "$program" "${filter[@]}"
