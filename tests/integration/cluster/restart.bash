@@ -32,6 +32,9 @@ node_off() {
   for each in $(on_node "$1" ls /run/netns); do # files of this node's pods, and those of the others, which are not mounted here
     if [[ "$each" == cni-* && "$(on_node "$1" stat -f -c %T "/run/netns/$each")" == nsfs ]]; then pods+=("$each"); fi
   done
+  # What goes at once when the power does goes one after the other here, and for a moment a pod's kernel would answer whose policy is
+  # gone: nobody hears it.
+  ip link set "oc-v$1" down
   while each="$(processes_of_node "$1")" && [[ -n $each ]]; do
     xargs kill -9 <<<"$each" 2>/dev/null
     sleep 0.1
