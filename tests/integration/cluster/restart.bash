@@ -32,18 +32,18 @@ node_off() {
   for each in $(on_node "$1" ls /run/netns); do # files of this node's pods, and those of the others, which are not mounted here
     if [[ "$each" == cni-* && "$(on_node "$1" stat -f -c %T "/run/netns/$each")" == nsfs ]]; then pods+=("$each"); fi
   done
-  # What goes at once when the power does goes one after the other here, and for a moment a pod's kernel would answer whose policy is
-  # gone: nobody hears it.
-  ip link set "oc-v$1" down
   while each="$(processes_of_node "$1")" && [[ -n $each ]]; do
     xargs kill -9 <<<"$each" 2>/dev/null
     sleep 0.1
   done
+  # What goes at once when the power does goes one after the other here, and for a moment a pod's kernel would answer whose policy is
+  # gone: nobody hears it. Not before: connections that nobody answers would keep the node's namespace.
+  ip link set "oc-v$1" down
   for each in "${pods[@]}"; do on_node "$1" ip netns del "$each"; done
   umount "$folder/mnt" "$folder/uts"
   ip netns del "oc-n$1"
   rm -rf "$folder/containerd/state" "$folder/containerd.sock"
-  within 20 no_device "oc-v$1"
+  within 20 no_device "oc-v$1" || not_ok "the node's namespace goes"
 }
 no_device() { ! ip link show "$1" >/dev/null 2>&1; }
 
