@@ -190,6 +190,20 @@ TEST_CASE("Retry-After is the least that is waited") {
   CHECK(reflector.next(1600).time == 8600ms);
 }
 
+TEST_CASE("a time that a server names is not waited for longer since there was no server before") {
+  Reflector reflector = watching();
+  for (int i = 0; i < 9; ++i) {
+    (void)after_waits(reflector);
+    reflector.refused(fault(0), false);
+  }
+  (void)after_waits(reflector);
+  reflector.refused(fault(503, "ServiceUnavailable", 5s), false);
+  CHECK(reflector.next(800).time == 5800ms);
+  (void)reflector.next(0);
+  reflector.refused(fault(503, "ServiceUnavailable", 5s), false);
+  CHECK(reflector.next(1600).time == 6600ms);
+}
+
 TEST_CASE("after a server's return its refusals are waited for from the least on") {
   Reflector reflector({.first_wait = 800ms, .longest_wait = 30'000ms});
   for (int i = 0; i < 9; ++i) {
