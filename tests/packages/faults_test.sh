@@ -275,7 +275,7 @@ told() { # STEP OUTCOME
 printf '%s\n' "$name_server" >"$root/root/names.pl"
 printf '[Service]\nExecStart=/usr/bin/perl /root/names.pl 127.0.0.1\n' >"$root/etc/systemd/system/names.service"
 mkdir -p "$root/etc/systemd/journald.conf.d"
-printf '[Journal]\nStorage=persistent\nSystemMaxUse=60M\nSystemKeepFree=1M\nSystemMaxFileSize=8M\n' >"$root/etc/systemd/journald.conf.d/large.conf"
+printf '[Journal]\nStorage=persistent\nSystemMaxUse=60M\nSystemKeepFree=1M\nSystemMaxFileSize=8M\nRateLimitIntervalSec=0\n' >"$root/etc/systemd/journald.conf.d/large.conf"
 inside sh -c 'echo "nameserver 127.0.0.1" >/etc/resolv.conf; mkdir -p /var/log/journal; mount -t tmpfs -o size=64m tmpfs /var/log/journal
   systemctl daemon-reload; systemctl start names; systemctl restart systemd-journald; journalctl --flush'
 mended='health: {remediation: {restart_resolver: names.service, vacuum_journal: 8}}'
