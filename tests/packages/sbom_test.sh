@@ -48,7 +48,7 @@ installed() {
   dpkg-query -W -f '${Version}\n' "$1" 2>/dev/null
 }
 wrong="$(jq -r '.packages[] | select(.sourceInfo) | .name + " " + .versionInfo' "$document" | while read -r name version; do
-  installed "$name" | grep -qxF "$version" || echo "$name $version"
+  installed "$name" | grep -xF "$version" >/dev/null || echo "$name $version"
 done)"
 check "versions are those that are installed" [ -z "$wrong" ]
 
