@@ -63,6 +63,7 @@ OMNITIDE_PROGRAMS="$(readlink -f "$(dirname "$agent")")"
 expect "bash completes a command" 0 '^quarantine $' in_bash registry nodes qu
 expect "bash completes a choice" 0 '^table json yaml $' in_bash status -o ''
 expect "bash completes a file" 0 "^$scratch/shells/bash $" in_bash status -c "$scratch/shells/ba"
+expect "bash completes an option where a file may stand, too" 0 '(^| )--help ' in_bash registry restore --
 expect "fish completes a command and says what it does" 0 "^quarantine$(printf '\t')Refuse a node" in_fish registry nodes qu
 expect "fish completes a choice" 0 '^yaml$' in_fish 'status -o '
 expect "zsh completes a command" 0 'registry nodes quarantine' in_zsh quarantine registry nodes qu

@@ -200,6 +200,7 @@ TEST_CASE("a shell is offered commands, options and their choices, each with wha
       {{"log-level", "regis"}, "registration\nregistry\n"},
       {{"registry", "nodes", "--ca", ""}, ":files\n"},
       {{"run", "--state-d"}, "--state-dir\tState of the agent that is meant\n"},
+      {{"--run", "status", "--sta"}, "--state-dir\tState of the agent that is meant\n"},
       {{"config", "docs"}, ""},  // hidden
       {{"comp"}, "completion\tA script that completes commands in your shell\n"},
       {{"status", "--output", "policy", "ma"}, ""},
