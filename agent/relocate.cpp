@@ -1,10 +1,9 @@
 // A position-independent program has addresses in its data (tables of functions, texts in tables) that hold only once
 // it is known where it was put. glibc reads a list of them in short form (RELR) from 2.36 on, and 2.34 is what this
 // program runs on; the long form takes 24 bytes an address. So the linker writes the short form under tags that glibc
-// passes over
-// (--use-android-relr-tags), and this is DT_INIT: it runs before all constructors of the program, after glibc has bound
-// what other libraries have, and does what glibc would have done. Until then nothing may be used that needs an address
-// from data. The format: the generic ABI's chapter on dynamic linking, "Relative relocation entries".
+// passes over (--use-android-relr-tags), and this is DT_INIT: it runs before all constructors of the program, after
+// glibc has bound what other libraries have, and does what glibc would have done. Until then nothing may be used that
+// needs an address from data. The format: the generic ABI's chapter on dynamic linking, "Relative relocation entries".
 #include <elf.h>
 #include <link.h>
 #include <sys/auxv.h>
@@ -14,8 +13,8 @@
 #include <cstdint>
 
 extern "C" {
-[[gnu::visibility("hidden")]] extern const ElfW(Ehdr)
-    __ehdr_start;  // NOLINT(bugprone-reserved-identifier): the linker's
+// The linker's. NOLINTNEXTLINE(bugprone-reserved-identifier)
+[[gnu::visibility("hidden")]] extern const ElfW(Ehdr) __ehdr_start;
 [[gnu::visibility("hidden")]] void omnitide_relocate();
 }
 

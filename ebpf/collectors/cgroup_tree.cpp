@@ -75,6 +75,7 @@ CgroupPlace CgroupTree::by_walk(std::uint64_t id) {
     if (::stat((mount_point_ + known->second).c_str(), &now) == 0 && now.st_ino == id)
       return {CgroupPlace::Found::here, known->second};
     walked_.erase(known);
+    gone_.insert(id);
     return {};
   }
   if (gone_.contains(id)) return {};

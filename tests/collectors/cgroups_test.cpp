@@ -106,6 +106,7 @@ TEST_CASE("without the right to open them by their ids, cgroups are found and se
   CHECK(tree->find(id_of(*late)).path == late->path());
   second->remove();
   CHECK(tree->find(two).found == Found::gone);  // without a walk
+  CHECK(tree->find(two).found == Found::gone);  // and stays so
 }
 
 TEST_CASE("more cgroups than slots: the rest counts under other, the active ones get a slot") {

@@ -33,6 +33,16 @@ Reflector watching(const std::string& version = "10") {
   out.stream_ended(10min);
   return out;
 }
+// It asks again after nine requests that nobody answered.
+Reflector long_without_server() {
+  Reflector out = watching();
+  for (int i = 0; i < 9; ++i) {
+    (void)after_waits(out);
+    out.refused(fault(0), false);
+  }
+  (void)after_waits(out);
+  return out;
+}
 
 }  // namespace
 
@@ -191,12 +201,7 @@ TEST_CASE("Retry-After is the least that is waited") {
 }
 
 TEST_CASE("a time that a server names is not waited for longer since there was no server before") {
-  Reflector reflector = watching();
-  for (int i = 0; i < 9; ++i) {
-    (void)after_waits(reflector);
-    reflector.refused(fault(0), false);
-  }
-  (void)after_waits(reflector);
+  Reflector reflector = long_without_server();
   reflector.refused(fault(503, "ServiceUnavailable", 5s), false);
   CHECK(reflector.next(800).time == 5800ms);
   (void)reflector.next(0);
@@ -217,12 +222,7 @@ TEST_CASE("after a server's return its refusals are waited for from the least on
 }
 
 TEST_CASE("a version that is too old does not wait as long as the server was away, and each further one waits longer") {
-  Reflector reflector = watching();
-  for (int i = 0; i < 9; ++i) {
-    (void)after_waits(reflector);
-    reflector.refused(fault(0), false);
-  }
-  (void)after_waits(reflector);
+  Reflector reflector = long_without_server();
   reflector.refused(fault(410, "Expired"), true);
   CHECK(reflector.next(800).time == 800ms);
   (void)reflector.next(0);
